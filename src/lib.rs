@@ -1,0 +1,5 @@
+//! Cupel: a self-hosted redirector for e-mail that tells people from machines and shows why.
+//!
+//! The rooms and which may use which are in `ARCHITECTURE.md`; `tests/tidy.rs` holds them to it.
+
+pub mod domain;
