@@ -3,3 +3,4 @@
 //! The rooms and which may use which are in `ARCHITECTURE.md`; `tests/tidy.rs` holds them to it.
 
 pub mod domain;
+pub mod journal;
