@@ -1,0 +1,174 @@
+//! Makes the shipped table from published CSV files, and puts it in place in one step: a reader
+//! finds the old file or the new one, never half of one.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use super::csv_import::{import_v4, import_v6};
+use super::error::NetworkError;
+use super::file;
+use super::table::TableBuilder;
+
+/// Longest text that says where a table is from.
+const SOURCE_BYTES_MAX: usize = 200;
+
+/// What a build has read and written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BuildReport {
+    /// Rows of the IPv4 file.
+    pub ranges_v4: usize,
+    /// Rows of the IPv6 file.
+    pub ranges_v6: usize,
+    /// Rows that lay within another, where the finer one decides. IPv6 rows that share a /64
+    /// count here too.
+    pub overlapping: usize,
+    /// Autonomous systems.
+    pub asns: usize,
+    /// Length of the written file.
+    pub bytes: usize,
+}
+
+/// Makes the table at `out` from an IPv4 and an IPv6 file of ip-location-db. `source` is one line
+/// that names the data and its version, as later shown. The same input gives the same bytes.
+///
+/// # Errors
+/// An unreadable file, a row that cannot be read, an empty or long `source`, a failed write. The
+/// file at `out` is then as it was.
+pub fn build(
+    v4_csv: &Path,
+    v6_csv: &Path,
+    out: &Path,
+    source: &str,
+) -> Result<BuildReport, NetworkError> {
+    let refuse = |problem: String| NetworkError::Build {
+        path: out.to_owned(),
+        problem,
+    };
+    let source = source.trim();
+    if source.is_empty() || source.len() > SOURCE_BYTES_MAX || source.contains(char::is_control) {
+        let problem = format!("the source must be one line of 1 to {SOURCE_BYTES_MAX} bytes");
+        return Err(refuse(problem));
+    }
+    let mut builder = TableBuilder::default();
+    let ranges_v4 = import_v4(v4_csv, &mut builder)?;
+    let ranges_v6 = import_v6(v6_csv, &mut builder)?;
+    let (table, overlapping) = builder.finish(source.to_owned()).map_err(refuse)?;
+    let bytes = file::encode(&table).map_err(refuse)?;
+    put_in_place(out, &bytes).map_err(|source| NetworkError::Io {
+        path: out.to_owned(),
+        action: "write",
+        source,
+    })?;
+    let asns = table.asns();
+    Ok(BuildReport {
+        ranges_v4,
+        ranges_v6,
+        overlapping,
+        asns,
+        bytes: bytes.len(),
+    })
+}
+
+fn put_in_place(out: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = out.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.partial", std::process::id()));
+    let partial = out.with_file_name(name);
+    let written = File::create(&partial)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&partial, out));
+    if written.is_err() && partial.exists() {
+        fs::remove_file(&partial)?;
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::AsnTable;
+
+    /// Rows that are nested, touching, crossing and at both ends, from a fixed generator.
+    fn rows() -> Vec<(u32, u32, u32)> {
+        let mut state = 7_u64;
+        let mut next = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            u32::try_from(state >> 32).unwrap()
+        };
+        let mut rows = vec![(0, 255, 1), (u32::MAX - 255, u32::MAX, 2)];
+        for asn in 3..3000 {
+            let first = next() & 0xff00_ff00;
+            let last = first.saturating_add((1 << (next() % 20)) - 1);
+            rows.push((first, last, asn));
+        }
+        rows.sort_by_key(|row| (row.0, u32::MAX - row.1));
+        rows
+    }
+
+    fn naive(rows: &[(u32, u32, u32)], key: u32) -> u32 {
+        let covering = rows.iter().rev().find(|row| row.0 <= key && key <= row.1);
+        covering.map_or(0, |row| row.2)
+    }
+
+    #[test]
+    fn a_built_table_agrees_with_a_scan_of_its_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let rows = rows();
+        let lines = rows
+            .iter()
+            .map(|row| format!("{},{},{},Net {}\n", row.0, row.1, row.2, row.2));
+        fs::write(path("v4.csv"), lines.collect::<String>()).unwrap();
+        fs::write(path("v6.csv"), "2001:200::,2001:200::1,2500,WIDE\n").unwrap();
+        let make = |out: &str| build(&path("v4.csv"), &path("v6.csv"), &path(out), "test");
+        let report = make("one").unwrap();
+        assert_eq!(
+            (report.ranges_v4, report.ranges_v6, report.asns),
+            (2999, 1, 2999)
+        );
+        assert_eq!(make("two").unwrap(), report);
+        assert_eq!(
+            fs::read(path("one")).unwrap(),
+            fs::read(path("two")).unwrap()
+        );
+        let table = AsnTable::open(&path("one")).unwrap();
+        for row in &rows {
+            let middle = row.0 + (row.1 - row.0) / 2;
+            for key in [
+                row.0.saturating_sub(1),
+                row.0,
+                middle,
+                row.1,
+                row.1.saturating_add(1),
+            ] {
+                let address = std::net::Ipv4Addr::from_bits(key);
+                assert_eq!(table.lookup(address.into()), naive(&rows, key), "{address}");
+                let mapped = address.to_ipv6_mapped();
+                assert_eq!(table.lookup(mapped.into()), naive(&rows, key), "{mapped}");
+            }
+        }
+        assert_eq!(table.organisation(2999), Some("Net 2999"));
+    }
+
+    #[test]
+    fn a_refused_build_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("bad.csv"), "x\n").unwrap();
+        fs::write(path("out"), "old").unwrap();
+        assert!(build(&path("bad.csv"), &path("bad.csv"), &path("out"), "test").is_err());
+        assert!(
+            build(
+                &path("bad.csv"),
+                &path("bad.csv"),
+                &path("out"),
+                "two\nlines"
+            )
+            .is_err()
+        );
+        assert_eq!(fs::read_to_string(path("out")).unwrap(), "old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+}
