@@ -1,0 +1,356 @@
+//! Rule sets: what each signal is worth.
+//!
+//! Owns: the form of a rule set file and its checks. Refuses: half a rule set. Every signal has
+//! a weight, even if it is zero, so that a rule set written today says what it thinks of each,
+//! and a new signal is noticed by whoever keeps a rule set of their own.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::signals::{SIGNALS, by_name};
+use crate::domain::hit::HitKind;
+use crate::domain::judgement::RuleSetId;
+
+const DEFAULT: &str = include_str!("rulesets/default.toml");
+
+/// Longest correlation window: what settling must hold in memory is bounded.
+const WINDOW_SECONDS_MAX: u32 = 3600;
+
+/// Weights, prior and thresholds by which hits are judged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleSet {
+    text: String,
+    name: String,
+    version: u32,
+    human_max: f64,
+    machine_min: f64,
+    window_seconds: u32,
+    scopes: [Scope; 5],
+}
+
+/// What holds for one kind of hit.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Scope {
+    /// Log-odds before any evidence.
+    pub(super) prior: f64,
+    /// Log-odds of each fact, by its bit; 0 for bits that name no signal.
+    pub(super) weights: [f64; 64],
+}
+
+/// Why a rule set is refused.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum RuleSetError {
+    /// The text is not TOML of the right shape; the message names line and key.
+    #[error("rule set: {0}")]
+    Form(String),
+    /// A value is out of its bounds.
+    #[error("rule set, line {line}, {key}: {what}")]
+    Value {
+        /// Line, from 1.
+        line: usize,
+        /// Key at fault.
+        key: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// A signal has no weight.
+    #[error("rule set, [weights]: no weight for {0:?}")]
+    Missing(&'static str),
+}
+
+impl RuleSet {
+    /// The rule set that is shipped.
+    ///
+    /// # Errors
+    /// Never, unless the shipped file is broken; a test parses it.
+    pub fn shipped() -> Result<Self, RuleSetError> {
+        Self::parse(DEFAULT)
+    }
+
+    /// Reads a rule set.
+    ///
+    /// # Errors
+    /// For unknown keys and signals, missing weights, numbers that are not finite, and
+    /// thresholds out of order.
+    pub fn parse(text: &str) -> Result<Self, RuleSetError> {
+        let written: Written =
+            toml::from_str(text).map_err(|error| RuleSetError::Form(error.to_string()))?;
+        written.check(text)
+    }
+
+    /// The TOML it was read from, to be kept with its judgements.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Its id in journal and store, which follows from its text.
+    #[must_use]
+    pub fn id(&self) -> RuleSetId {
+        RuleSetId::of(&self.text)
+    }
+
+    /// Name, without the version.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Version; name and version together are `default@1`.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// Score per cent below which a hit is a person's.
+    #[must_use]
+    pub fn human_max(&self) -> f64 {
+        self.human_max
+    }
+
+    /// Score per cent from which a hit is a machine's.
+    #[must_use]
+    pub fn machine_min(&self) -> f64 {
+        self.machine_min
+    }
+
+    /// How long settling waits for what comes around a hit.
+    #[must_use]
+    pub fn window_seconds(&self) -> u32 {
+        self.window_seconds
+    }
+
+    pub(super) fn scope(&self, kind: HitKind) -> &Scope {
+        let [open, click, page, press, unsubscribe] = &self.scopes;
+        match kind {
+            HitKind::Open => open,
+            HitKind::Click => click,
+            HitKind::Page => page,
+            HitKind::Press => press,
+            HitKind::Unsubscribe => unsubscribe,
+        }
+    }
+}
+
+/// A rule set as people write it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    name: Spanned<String>,
+    version: u32,
+    human_max: Spanned<f64>,
+    machine_min: Spanned<f64>,
+    window_seconds: Spanned<u32>,
+    prior: Spanned<PerKind>,
+    weights: BTreeMap<Spanned<String>, Spanned<Weight>>,
+}
+
+/// A weight for every kind of hit, or for some of them.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a weight is a number, or a table with open and click"
+)]
+enum Weight {
+    Same(f64),
+    PerKind(PerKind),
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PerKind {
+    open: f64,
+    click: f64,
+    page: Option<f64>,
+    press: Option<f64>,
+    unsubscribe: Option<f64>,
+}
+
+impl PerKind {
+    /// One number for each kind of hit, in the order of its code.
+    fn all(self) -> [f64; 5] {
+        let or_click = |given: Option<f64>| given.unwrap_or(self.click);
+        [
+            self.open,
+            self.click,
+            or_click(self.page),
+            or_click(self.press),
+            or_click(self.unsubscribe),
+        ]
+    }
+}
+
+impl Weight {
+    fn all(self) -> [f64; 5] {
+        match self {
+            Self::Same(weight) => [weight; 5],
+            Self::PerKind(weights) => weights.all(),
+        }
+    }
+}
+
+impl Written {
+    fn check(self, text: &str) -> Result<RuleSet, RuleSetError> {
+        let thresholds = [
+            ("human_max", &self.human_max),
+            ("machine_min", &self.machine_min),
+        ];
+        let wrong_threshold = thresholds
+            .into_iter()
+            .find(|(_, value)| !(0.0..=100.0).contains(value.get_ref()));
+        let fault = if !is_name(self.name.get_ref()) {
+            Some(("name", self.name.span(), "use 1 to 40 of a-z, 0-9, - and _"))
+        } else if let Some((key, value)) = wrong_threshold {
+            Some((key, value.span(), "not between 0 and 100"))
+        } else if self.human_max.get_ref() > self.machine_min.get_ref() {
+            Some(("machine_min", self.machine_min.span(), "below human_max"))
+        } else if *self.window_seconds.get_ref() > WINDOW_SECONDS_MAX {
+            Some((
+                "window_seconds",
+                self.window_seconds.span(),
+                "more than 3600",
+            ))
+        } else {
+            None
+        };
+        if let Some((key, span, what)) = fault {
+            return Err(value_error(text, span.start, key, what));
+        }
+        Ok(RuleSet {
+            text: text.to_owned(),
+            scopes: self.scopes(text)?,
+            name: self.name.into_inner(),
+            version: self.version,
+            human_max: self.human_max.into_inner(),
+            machine_min: self.machine_min.into_inner(),
+            window_seconds: self.window_seconds.into_inner(),
+        })
+    }
+
+    fn scopes(&self, text: &str) -> Result<[Scope; 5], RuleSetError> {
+        let priors = self.prior.get_ref().all();
+        if !priors.iter().all(|prior| prior.is_finite()) {
+            let at = self.prior.span().start;
+            return Err(value_error(text, at, "prior", "not a finite number"));
+        }
+        let mut scopes = priors.map(|prior| Scope {
+            prior,
+            weights: [0.0; 64],
+        });
+        let mut given = 0_u64;
+        for (name, weight) in &self.weights {
+            let wrong = |what| Err(value_error(text, name.span().start, name.get_ref(), what));
+            let Some(signal) = by_name(name.get_ref()) else {
+                return wrong("no such signal");
+            };
+            given |= signal.fact().bits();
+            for (scope, weight) in scopes.iter_mut().zip(weight.get_ref().all()) {
+                if !weight.is_finite() {
+                    return wrong("not a finite number");
+                }
+                if let Some(slot) = scope.weights.get_mut(usize::from(signal.bit)) {
+                    *slot = weight;
+                }
+            }
+        }
+        let missing = SIGNALS
+            .iter()
+            .find(|signal| given & signal.fact().bits() == 0);
+        missing.map_or(Ok(scopes), |signal| Err(RuleSetError::Missing(signal.name)))
+    }
+}
+
+/// The error for the value at byte `at` of the text.
+fn value_error(text: &str, at: usize, key: &str, what: &'static str) -> RuleSetError {
+    let before = text.as_bytes().get(..at).unwrap_or_default();
+    RuleSetError::Value {
+        line: before.iter().filter(|byte| **byte == b'\n').count() + 1,
+        key: key.to_owned(),
+        what,
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=40).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_rule_set_is_whole() {
+        let rules = RuleSet::shipped().unwrap();
+        assert_eq!((rules.name(), rules.version()), ("default", 1));
+        assert!(rules.human_max() < rules.machine_min());
+    }
+
+    #[test]
+    fn a_fault_is_refused_with_line_and_key() {
+        for (from, to, message) in [
+            (
+                "\"ua.empty\"",
+                "\"ua.emtpy\"",
+                "line 37, ua.emtpy: no such signal",
+            ),
+            ("\"ua.headless\" = 6.0", "", "no weight for \"ua.headless\""),
+            (
+                "\"ua.headless\" = 6.0",
+                "\"ua.headless\" = nan",
+                "ua.headless: not a finite",
+            ),
+            (
+                "machine_min = 80.0",
+                "machine_min = 40.0",
+                "line 11, machine_min: below human_max",
+            ),
+            (
+                "human_max = 50.0",
+                "human_max = -1",
+                "human_max: not between",
+            ),
+            ("human_max = 50.0", "human_max = \"x\"", "human_max"),
+            ("version = 1", "version = 1\nverison = 2", "verison"),
+            ("name = \"default\"", "name = \"\"", "line 6, name"),
+            (
+                "window_seconds = 60",
+                "window_seconds = 4000",
+                "window_seconds: more than 3600",
+            ),
+            (
+                "open = -2.0\nclick = -2.0",
+                "open = inf\nclick = 0",
+                "prior: not a finite number",
+            ),
+            (
+                "\"ua.headless\" = 6.0",
+                "\"ua.headless\" = {}",
+                "open and click",
+            ),
+        ] {
+            assert!(DEFAULT.contains(from), "{from}");
+            let error = RuleSet::parse(&DEFAULT.replacen(from, to, 1)).unwrap_err();
+            assert!(error.to_string().contains(message), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn kinds_that_are_not_named_count_as_clicks() {
+        let text = DEFAULT.replace(
+            "\"ua.empty\" = { open = 2.5, click = 5.0 }",
+            "\"ua.empty\" = { open = 2, click = 5, press = 1 }",
+        );
+        let rules = RuleSet::parse(&text).unwrap();
+        let weight = |kind| rules.scope(kind).weights[16];
+        assert_eq!(
+            HitKind::ALL.iter().map(|kind| weight(*kind)).sum::<f64>(),
+            18.0
+        );
+        assert_eq!(weight(HitKind::Press), 1.0);
+    }
+}
