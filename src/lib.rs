@@ -6,3 +6,4 @@ pub mod domain;
 pub mod journal;
 pub mod judge;
 pub mod network;
+pub mod rewrite;
