@@ -7,3 +7,4 @@ pub mod journal;
 pub mod judge;
 pub mod network;
 pub mod rewrite;
+pub mod store;

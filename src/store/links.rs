@@ -1,0 +1,362 @@
+//! Campaigns and their links.
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use crate::domain::campaign::{
+    ActionKind, CampaignId, LinkKind, LinkNumber, PrivacyLevel, TenantId,
+};
+use crate::domain::destination::Destination;
+use crate::domain::time::Micros;
+
+use super::{Store, StoreError, narrow};
+
+/// A campaign as it is stored.
+#[derive(Clone, Debug)]
+pub struct CampaignRow {
+    /// Its number.
+    pub id: CampaignId,
+    /// The tenant it belongs to.
+    pub tenant: TenantId,
+    /// Its name, for people.
+    pub name: String,
+    /// Where honeypots lead.
+    pub home: Destination,
+    /// Strictest level of tenant and campaign.
+    pub level: PrivacyLevel,
+    /// When it was made.
+    pub created_at: Micros,
+    /// When it was archived; its links go on.
+    pub archived_at: Option<Micros>,
+}
+
+/// What an edit of a campaign changes.
+#[derive(Clone, Debug, Default)]
+pub struct CampaignEdit {
+    /// New name.
+    pub name: Option<String>,
+    /// New home.
+    pub home: Option<Destination>,
+    /// New level.
+    pub level: Option<PrivacyLevel>,
+    /// Archived (since when) or not.
+    pub archived_at: Option<Option<Micros>>,
+}
+
+/// A link as it is stored.
+#[derive(Clone, Debug)]
+pub struct LinkRow {
+    /// The campaign that owns it.
+    pub campaign: CampaignId,
+    /// Its number there.
+    pub number: LinkNumber,
+    /// What it does.
+    pub kind: LinkKind,
+    /// What its press means, for an action link.
+    pub action: Option<ActionKind>,
+    /// Where it leads.
+    pub destination: Destination,
+    /// A name for people.
+    pub label: Option<String>,
+    /// When it was disabled.
+    pub disabled_at: Option<Micros>,
+}
+
+/// A link to be registered.
+#[derive(Clone, Debug)]
+pub struct NewLink {
+    /// What it does.
+    pub kind: LinkKind,
+    /// What its press means, for an action link.
+    pub action: Option<ActionKind>,
+    /// Where it leads.
+    pub destination: Destination,
+    /// A name for people.
+    pub label: Option<String>,
+}
+
+/// What an edit of a link changes.
+#[derive(Clone, Debug, Default)]
+pub struct LinkEdit {
+    /// New destination; mail already sent follows.
+    pub destination: Option<Destination>,
+    /// New label; `Some(None)` takes it away.
+    pub label: Option<Option<String>>,
+    /// Disabled (since when) or not.
+    pub disabled_at: Option<Option<Micros>>,
+}
+
+const CAMPAIGN: &str = "SELECT c.id, c.tenant, c.name, c.home_url,
+        max(c.level, t.level) AS level, c.created_at, c.archived_at
+    FROM campaigns c JOIN tenants t ON t.id = c.tenant
+    WHERE c.id > $1 AND ($2 = 0 OR c.id = $2) ORDER BY c.id LIMIT $3";
+
+const LINKS: &str = "SELECT campaign, number, kind, action, url, label, disabled_at
+    FROM links WHERE $1 = 0 OR campaign = $1 ORDER BY campaign, number";
+
+impl Store {
+    /// Makes a campaign of `tenant`.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn create_campaign(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        home: &Destination,
+        now: Micros,
+    ) -> Result<CampaignRow, StoreError> {
+        const SQL: &str = "INSERT INTO campaigns
+            (tenant, name, home_url, level, next_number, created_at)
+            VALUES ($1, $2, $3, $4, 0, $5) RETURNING id";
+        let id: i64 = sqlx::query_scalar(SQL)
+            .bind(i64::from(tenant.get()))
+            .bind(name)
+            .bind(home.as_str())
+            .bind(i64::from(PrivacyLevel::Individual.code()))
+            .bind(now.get())
+            .fetch_one(&self.writer)
+            .await?;
+        let id = CampaignId::new(narrow(id, "campaign")?);
+        let id = id.ok_or(StoreError::Unreadable("campaign"))?;
+        self.campaign(id)
+            .await?
+            .ok_or(StoreError::Unreadable("campaign"))
+    }
+
+    /// One campaign.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn campaign(&self, id: CampaignId) -> Result<Option<CampaignRow>, StoreError> {
+        let row = sqlx::query(CAMPAIGN)
+            .bind(0)
+            .bind(i64::from(id.get()))
+            .bind(1)
+            .fetch_optional(&self.writer)
+            .await?;
+        row.map(|row| campaign(&row)).transpose()
+    }
+
+    /// Campaigns with ids above `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn campaigns(&self, after: u32, limit: u32) -> Result<Vec<CampaignRow>, StoreError> {
+        let rows = sqlx::query(CAMPAIGN)
+            .bind(i64::from(after))
+            .bind(0)
+            .bind(i64::from(limit))
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(campaign).collect()
+    }
+
+    /// Changes a campaign; `None` if there is none.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn edit_campaign(
+        &self,
+        id: CampaignId,
+        edit: &CampaignEdit,
+    ) -> Result<Option<CampaignRow>, StoreError> {
+        const SQL: &str = "UPDATE campaigns SET
+                name = coalesce($2, name), home_url = coalesce($3, home_url),
+                level = coalesce($4, level),
+                archived_at = CASE WHEN $5 THEN $6 ELSE archived_at END
+            WHERE id = $1";
+        sqlx::query(SQL)
+            .bind(i64::from(id.get()))
+            .bind(edit.name.as_deref())
+            .bind(edit.home.as_ref().map(Destination::as_str))
+            .bind(edit.level.map(|level| i64::from(level.code())))
+            .bind(edit.archived_at.is_some())
+            .bind(edit.archived_at.flatten().map(Micros::get))
+            .execute(&self.writer)
+            .await?;
+        self.campaign(id).await
+    }
+
+    /// Registers links in one transaction; the same url and kind again gives the same number.
+    /// The result has the order of `links`.
+    ///
+    /// # Errors
+    /// `Conflict` for a second unsubscribe link with another destination; or not available.
+    pub async fn register_links(
+        &self,
+        campaign: CampaignId,
+        links: &[NewLink],
+        now: Micros,
+    ) -> Result<Vec<LinkRow>, StoreError> {
+        const SQL: &str = "INSERT INTO links
+            (campaign, number, kind, action, url, label, created_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        let id = i64::from(campaign.get());
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let rows = sqlx::query(LINKS)
+            .bind(id)
+            .fetch_all(&mut *transaction)
+            .await?;
+        let mut known = rows.iter().map(link).collect::<Result<Vec<_>, _>>()?;
+        let mut registered = Vec::with_capacity(links.len());
+        for new in links {
+            let same = known.iter().find(|old| {
+                old.kind == new.kind && old.destination.as_str() == new.destination.as_str()
+            });
+            if let Some(same) = same {
+                registered.push(same.clone());
+                continue;
+            }
+            let second = new.kind == LinkKind::Unsubscribe
+                && known.iter().any(|old| old.kind == LinkKind::Unsubscribe);
+            if second {
+                return Err(StoreError::Conflict(
+                    "another unsubscribe link of this campaign",
+                ));
+            }
+            let next = known
+                .last()
+                .map_or(0, |last| last.number.get())
+                .saturating_add(1);
+            let number = LinkNumber::new(next).ok_or(StoreError::Unreadable("link number"))?;
+            let row = LinkRow {
+                campaign,
+                number,
+                kind: new.kind,
+                action: new.action,
+                destination: new.destination.clone(),
+                label: new.label.clone(),
+                disabled_at: None,
+            };
+            sqlx::query(SQL)
+                .bind(id)
+                .bind(i64::from(number.get()))
+                .bind(i64::from(row.kind.code()))
+                .bind(row.action.map(|action| i64::from(action.code())))
+                .bind(row.destination.as_str())
+                .bind(row.label.as_deref())
+                .bind(now.get())
+                .execute(&mut *transaction)
+                .await?;
+            known.push(row.clone());
+            registered.push(row);
+        }
+        transaction.commit().await?;
+        Ok(registered)
+    }
+
+    /// Links of a campaign, or of all campaigns, by campaign and number.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn links(&self, campaign: Option<CampaignId>) -> Result<Vec<LinkRow>, StoreError> {
+        let id = campaign.map_or(0, |id| i64::from(id.get()));
+        let rows = sqlx::query(LINKS).bind(id).fetch_all(&self.writer).await?;
+        rows.iter().map(link).collect()
+    }
+
+    /// Changes a link; `None` if there is none.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn edit_link(
+        &self,
+        campaign: CampaignId,
+        number: LinkNumber,
+        edit: &LinkEdit,
+    ) -> Result<Option<LinkRow>, StoreError> {
+        const SQL: &str = "UPDATE links SET
+                url = coalesce($3, url), label = CASE WHEN $4 THEN $5 ELSE label END,
+                disabled_at = CASE WHEN $6 THEN $7 ELSE disabled_at END
+            WHERE campaign = $1 AND number = $2";
+        sqlx::query(SQL)
+            .bind(i64::from(campaign.get()))
+            .bind(i64::from(number.get()))
+            .bind(edit.destination.as_ref().map(Destination::as_str))
+            .bind(edit.label.is_some())
+            .bind(edit.label.as_ref().and_then(Option::as_deref))
+            .bind(edit.disabled_at.is_some())
+            .bind(edit.disabled_at.flatten().map(Micros::get))
+            .execute(&self.writer)
+            .await?;
+        Ok(self
+            .links(Some(campaign))
+            .await?
+            .into_iter()
+            .find(|link| link.number == number))
+    }
+
+    /// Reserves `count` message numbers for good and returns the first; numbers wrap at 2³².
+    /// `None` if there is no such campaign.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn reserve_numbers(
+        &self,
+        campaign: CampaignId,
+        count: u32,
+    ) -> Result<Option<u32>, StoreError> {
+        const SQL: &str = "UPDATE campaigns SET next_number = (next_number + $2) % 4294967296
+            WHERE id = $1 RETURNING (next_number - $2 + 4294967296) % 4294967296";
+        let first: Option<i64> = sqlx::query_scalar(SQL)
+            .bind(i64::from(campaign.get()))
+            .bind(i64::from(count))
+            .fetch_optional(&self.writer)
+            .await?;
+        first
+            .map(|first| narrow(first, "message number"))
+            .transpose()
+    }
+}
+
+fn campaign(row: &SqliteRow) -> Result<CampaignRow, StoreError> {
+    let bad = StoreError::Unreadable("campaign");
+    let level: i64 = row.try_get("level")?;
+    let (Some(id), Some(tenant), Some(level)) = (
+        CampaignId::new(narrow(row.try_get("id")?, "campaign")?),
+        TenantId::new(narrow(row.try_get("tenant")?, "tenant")?),
+        PrivacyLevel::from_code(narrow(level, "privacy level")?),
+    ) else {
+        return Err(bad);
+    };
+    Ok(CampaignRow {
+        id,
+        tenant,
+        name: row.try_get("name")?,
+        home: Destination::stored(row.try_get("home_url")?),
+        level,
+        created_at: Micros::new(row.try_get("created_at")?),
+        archived_at: row
+            .try_get::<Option<i64>, _>("archived_at")?
+            .map(Micros::new),
+    })
+}
+
+fn link(row: &SqliteRow) -> Result<LinkRow, StoreError> {
+    let action: Option<i64> = row.try_get("action")?;
+    let action = action
+        .map(|code| {
+            ActionKind::from_code(narrow(code, "sub-kind")?)
+                .ok_or(StoreError::Unreadable("sub-kind"))
+        })
+        .transpose()?;
+    let (Some(campaign), Some(number), Some(kind)) = (
+        CampaignId::new(narrow(row.try_get("campaign")?, "campaign")?),
+        LinkNumber::new(narrow(row.try_get("number")?, "link number")?),
+        LinkKind::from_code(narrow(row.try_get("kind")?, "link kind")?),
+    ) else {
+        return Err(StoreError::Unreadable("link"));
+    };
+    Ok(LinkRow {
+        campaign,
+        number,
+        kind,
+        action,
+        destination: Destination::stored(row.try_get("url")?),
+        label: row.try_get("label")?,
+        disabled_at: row
+            .try_get::<Option<i64>, _>("disabled_at")?
+            .map(Micros::new),
+    })
+}

@@ -1,0 +1,141 @@
+//! One state row per message: what uniques are counted with.
+//!
+//! `counts` is a list of entries of 13 bytes: kind u8, link u32, raw u32, human u32,
+//! little-endian, sorted by kind and link. Raw and human are the counted hits of that kind and
+//! link; human under the live rule set.
+
+use sqlx::{QueryBuilder, Row, Sqlite};
+
+use crate::domain::campaign::CampaignId;
+use crate::domain::hit::HitKind;
+use crate::domain::message::{MessageId, RecipientKey};
+use crate::domain::record::take;
+use crate::domain::time::Micros;
+
+use super::{Store, StoreError, narrow};
+
+/// Messages asked for in one statement.
+const LOOKUP_ROWS_MAX: usize = 2_000;
+
+/// Counted hits of one message on one link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkCounts {
+    /// Kind of hit.
+    pub kind: HitKind,
+    /// The link; 0 for opens.
+    pub link: u32,
+    /// All counted hits.
+    pub raw: u32,
+    /// Those of a human class.
+    pub human: u32,
+}
+
+/// What is known of one message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MessageState {
+    /// Its recipient key; `None` if minted without one, or erased.
+    pub recipient: Option<RecipientKey>,
+    /// When the recipient's system accepted it.
+    pub accepted_at: Option<Micros>,
+    /// Its first hit.
+    pub first_hit_at: Option<Micros>,
+    /// Counts by kind and link.
+    pub counts: Vec<LinkCounts>,
+}
+
+impl MessageState {
+    /// The entry of a kind and link, made if missing.
+    pub fn entry(&mut self, kind: HitKind, link: u32) -> &mut LinkCounts {
+        let place = self
+            .counts
+            .binary_search_by_key(&(kind, link), |entry| (entry.kind, entry.link))
+            .unwrap_or_else(|place| {
+                self.counts.insert(
+                    place,
+                    LinkCounts {
+                        kind,
+                        link,
+                        raw: 0,
+                        human: 0,
+                    },
+                );
+                place
+            });
+        // The search or the insertion has just found this place.
+        #[expect(clippy::indexing_slicing, reason = "place comes from the search above")]
+        &mut self.counts[place]
+    }
+
+    pub(super) fn write(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.counts.len() * 13);
+        for entry in &self.counts {
+            out.push(entry.kind.code());
+            for number in [entry.link, entry.raw, entry.human] {
+                out.extend_from_slice(&number.to_le_bytes());
+            }
+        }
+        out
+    }
+}
+
+fn read_counts(mut from: &[u8]) -> Option<Vec<LinkCounts>> {
+    let mut counts = Vec::with_capacity(from.len() / 13);
+    while !from.is_empty() {
+        let [kind] = take::<1>(&mut from)?;
+        counts.push(LinkCounts {
+            kind: HitKind::from_code(kind)?,
+            link: u32::from_le_bytes(take(&mut from)?),
+            raw: u32::from_le_bytes(take(&mut from)?),
+            human: u32::from_le_bytes(take(&mut from)?),
+        });
+    }
+    Some(counts)
+}
+
+impl Store {
+    /// States of those of `ids` that have one.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn message_states(
+        &self,
+        ids: &[MessageId],
+    ) -> Result<Vec<(MessageId, MessageState)>, StoreError> {
+        let mut states = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(LOOKUP_ROWS_MAX) {
+            let mut query = QueryBuilder::<Sqlite>::new(
+                "SELECT campaign, minted_at, number, recipient, accepted_at, first_hit_at, counts
+                 FROM messages WHERE (campaign, minted_at, number) IN ",
+            );
+            query.push("(");
+            query.push_values(chunk, |mut row, id| {
+                row.push_bind(i64::from(id.campaign.get()))
+                    .push_bind(i64::from(id.minted_at))
+                    .push_bind(i64::from(id.number));
+            });
+            query.push(")");
+            for row in query.build().fetch_all(&self.writer).await? {
+                let campaign = CampaignId::new(narrow(row.try_get(0)?, "campaign")?);
+                let id = MessageId {
+                    campaign: campaign.ok_or(StoreError::Unreadable("message"))?,
+                    minted_at: narrow(row.try_get(1)?, "message")?,
+                    number: narrow(row.try_get(2)?, "message")?,
+                };
+                let recipient: Option<Vec<u8>> = row.try_get(3)?;
+                let recipient = recipient
+                    .and_then(|bytes| bytes.first_chunk::<10>().copied())
+                    .map(RecipientKey::from_bytes);
+                let counts: Vec<u8> = row.try_get(6)?;
+                let state = MessageState {
+                    recipient,
+                    accepted_at: row.try_get::<Option<i64>, _>(4)?.map(Micros::new),
+                    first_hit_at: row.try_get::<Option<i64>, _>(5)?.map(Micros::new),
+                    counts: read_counts(&counts)
+                        .ok_or(StoreError::Unreadable("message's counts"))?,
+                };
+                states.push((id, state));
+            }
+        }
+        Ok(states)
+    }
+}

@@ -1,0 +1,198 @@
+//! The store: SQL and nothing but. Methods are grouped by topic, one file each.
+//!
+//! SQLite in one file, write-ahead log, `synchronous=FULL`: what a commit answered survives a
+//! power cut. One connection writes, a few read. The file is created once; a file that has gone
+//! missing since is reported, never silently replaced by an empty one.
+
+mod events;
+mod ingest;
+mod keys;
+mod links;
+mod messages;
+mod short_links;
+mod stats;
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+use crate::domain::campaign::{PrivacyLevel, TenantId};
+use crate::domain::time::Micros;
+
+pub use events::{EventFilter, StoredHit};
+pub use ingest::{Ingest, Position, Revision, StoredSums, SumKey, UniqueKey};
+pub use keys::{ApiKey, Scope};
+pub use links::{CampaignEdit, CampaignRow, LinkEdit, LinkRow, NewLink};
+pub use messages::{LinkCounts, MessageState};
+pub use short_links::{ShortLinkEdit, ShortLinkRow};
+pub use stats::{SumRow, UniqueRow};
+
+const READERS_MAX: u32 = 4;
+const BUSY_WAIT: Duration = Duration::from_secs(2);
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// Why the store could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be reached, is locked, or is damaged. Trying later may help.
+    #[error("the store is not available: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// The file was there once and is not any more.
+    #[error("{path} is missing; put it back, or remove {marker} to begin with an empty one")]
+    Missing {
+        /// The database file.
+        path: PathBuf,
+        /// The file that says it was created.
+        marker: PathBuf,
+    },
+    /// The file at the store's path is another one than was opened.
+    #[error("{path} was moved away or replaced")]
+    Replaced {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// The schema could not be brought up to date, or is of a newer version.
+    #[error("the store's schema: {0}")]
+    Schema(#[source] sqlx::migrate::MigrateError),
+    /// Somebody else moved the position: nothing was written.
+    #[error("the position moved from {expected} meanwhile; nothing was written")]
+    Position {
+        /// Where it was expected.
+        expected: u64,
+    },
+    /// Something with this name or meaning is there already.
+    #[error("{0} exists already")]
+    Conflict(&'static str),
+    /// A row that this version cannot have written.
+    #[error("the store holds an unreadable {0}")]
+    Unreadable(&'static str),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Unavailable(error)
+    }
+}
+
+/// An open store.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    inode: u64,
+    readers: SqlitePool,
+    writer: SqlitePool,
+}
+
+impl Store {
+    /// Opens the database of `data`, creating it the first time, and brings its schema up to
+    /// date.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; a file that is not a database is `Unavailable`.
+    pub async fn open(data: &Path, now: Micros) -> Result<Self, StoreError> {
+        let path = data.join("cupel.sqlite");
+        let marker = data.join("store-created");
+        if marker.exists() && !path.exists() {
+            return Err(StoreError::Missing { path, marker });
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(!marker.exists())
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_WAIT)
+            .foreign_keys(true)
+            .statement_cache_capacity(64)
+            .pragma("cache_size", "-8192");
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(BUSY_WAIT)
+            .connect_with(options.clone())
+            .await?;
+        MIGRATIONS.run(&writer).await.map_err(|error| match error {
+            sqlx::migrate::MigrateError::Execute(error) => StoreError::Unavailable(error),
+            other => StoreError::Schema(other),
+        })?;
+        let io = |error: std::io::Error| StoreError::Unavailable(sqlx::Error::Io(error));
+        std::fs::write(&marker, "").map_err(io)?;
+        let inode = std::fs::metadata(&path).map_err(io)?.ino();
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS_MAX)
+            .acquire_timeout(BUSY_WAIT)
+            .connect_with(options.create_if_missing(false).read_only(true))
+            .await?;
+        let store = Self {
+            path,
+            inode,
+            readers,
+            writer,
+        };
+        store.ensure_first_tenant(now).await?;
+        Ok(store)
+    }
+
+    /// Whether the file at the store's path is still the one that was opened. A connection to a
+    /// file that was moved away would go on writing where nobody looks.
+    ///
+    /// # Errors
+    /// It is not, or cannot be seen.
+    pub fn check_place(&self) -> Result<(), StoreError> {
+        let inode = std::fs::metadata(&self.path).map(|about| about.ino());
+        if inode.is_ok_and(|inode| inode == self.inode) {
+            return Ok(());
+        }
+        Err(StoreError::Replaced {
+            path: self.path.clone(),
+        })
+    }
+
+    /// Whether a query gets through.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        self.check_place()?;
+        sqlx::query("SELECT 1 FROM tenants LIMIT 1")
+            .fetch_optional(&self.readers)
+            .await?;
+        Ok(())
+    }
+
+    /// Closes the connections; waits for what runs.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    async fn ensure_first_tenant(&self, now: Micros) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO tenants (id, name, level, created_at)
+            VALUES ($1, 'default', $2, $3) ON CONFLICT (id) DO NOTHING";
+        sqlx::query(SQL)
+            .bind(i64::from(TenantId::FIRST.get()))
+            .bind(i64::from(PrivacyLevel::Individual.code()))
+            .bind(now.get())
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Reads a column that holds a number which the domain keeps in a smaller or unsigned type.
+fn narrow<T: TryFrom<i64>>(value: i64, what: &'static str) -> Result<T, StoreError> {
+    T::try_from(value).map_err(|_| StoreError::Unreadable(what))
+}
+
+/// 64-bit patterns (ids, fact bits) as SQL keeps them.
+const fn signed(bits: u64) -> i64 {
+    i64::from_ne_bytes(bits.to_ne_bytes())
+}
+
+/// And back.
+const fn unsigned(value: i64) -> u64 {
+    u64::from_ne_bytes(value.to_ne_bytes())
+}

@@ -1,0 +1,146 @@
+//! Short links.
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use crate::domain::campaign::{ShortLinkId, TenantId};
+use crate::domain::destination::Destination;
+use crate::domain::time::Micros;
+
+use super::{Store, StoreError, narrow};
+
+/// A short link as it is stored.
+#[derive(Clone, Debug)]
+pub struct ShortLinkRow {
+    /// Its id in hits and sums.
+    pub id: ShortLinkId,
+    /// Its code in the URL.
+    pub code: String,
+    /// Where it leads.
+    pub destination: Destination,
+    /// When it was made.
+    pub created_at: Micros,
+    /// When it stops.
+    pub expires_at: Option<Micros>,
+    /// When it was disabled.
+    pub disabled_at: Option<Micros>,
+}
+
+/// What an edit of a short link changes.
+#[derive(Clone, Debug, Default)]
+pub struct ShortLinkEdit {
+    /// New destination.
+    pub destination: Option<Destination>,
+    /// New end; `Some(None)` takes it away.
+    pub expires_at: Option<Option<Micros>>,
+    /// Disabled (since when) or not.
+    pub disabled_at: Option<Option<Micros>>,
+}
+
+const SELECT: &str = "SELECT id, code, url, created_at, expires_at, disabled_at FROM short_links
+    WHERE id > $1 AND ($2 IS NULL OR code = $2) ORDER BY id LIMIT $3";
+
+impl Store {
+    /// Makes a short link.
+    ///
+    /// # Errors
+    /// `Conflict` if the code is taken; or not available.
+    pub async fn create_short_link(
+        &self,
+        tenant: TenantId,
+        code: &str,
+        destination: &Destination,
+        expires_at: Option<Micros>,
+        now: Micros,
+    ) -> Result<ShortLinkRow, StoreError> {
+        const SQL: &str = "INSERT INTO short_links (tenant, code, url, created_at, expires_at)
+            VALUES ($1, $2, $3, $4, $5) ON CONFLICT (code) DO NOTHING";
+        let made = sqlx::query(SQL)
+            .bind(i64::from(tenant.get()))
+            .bind(code)
+            .bind(destination.as_str())
+            .bind(now.get())
+            .bind(expires_at.map(Micros::get))
+            .execute(&self.writer)
+            .await?;
+        if made.rows_affected() == 0 {
+            return Err(StoreError::Conflict("a short link with this code"));
+        }
+        self.short_link(code)
+            .await?
+            .ok_or(StoreError::Unreadable("short link"))
+    }
+
+    /// One short link, by its code.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn short_link(&self, code: &str) -> Result<Option<ShortLinkRow>, StoreError> {
+        let row = sqlx::query(SELECT)
+            .bind(0)
+            .bind(code)
+            .bind(1)
+            .fetch_optional(&self.writer)
+            .await?;
+        row.map(|row| short_link(&row)).transpose()
+    }
+
+    /// Short links with ids above `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn short_links(
+        &self,
+        after: u32,
+        limit: u32,
+    ) -> Result<Vec<ShortLinkRow>, StoreError> {
+        let rows = sqlx::query(SELECT)
+            .bind(i64::from(after))
+            .bind(None::<&str>)
+            .bind(i64::from(limit))
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(short_link).collect()
+    }
+
+    /// Changes a short link; `None` if there is none.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn edit_short_link(
+        &self,
+        code: &str,
+        edit: &ShortLinkEdit,
+    ) -> Result<Option<ShortLinkRow>, StoreError> {
+        const SQL: &str = "UPDATE short_links SET url = coalesce($2, url),
+                expires_at = CASE WHEN $3 THEN $4 ELSE expires_at END,
+                disabled_at = CASE WHEN $5 THEN $6 ELSE disabled_at END
+            WHERE code = $1";
+        sqlx::query(SQL)
+            .bind(code)
+            .bind(edit.destination.as_ref().map(Destination::as_str))
+            .bind(edit.expires_at.is_some())
+            .bind(edit.expires_at.flatten().map(Micros::get))
+            .bind(edit.disabled_at.is_some())
+            .bind(edit.disabled_at.flatten().map(Micros::get))
+            .execute(&self.writer)
+            .await?;
+        self.short_link(code).await
+    }
+}
+
+fn short_link(row: &SqliteRow) -> Result<ShortLinkRow, StoreError> {
+    let id = ShortLinkId::new(narrow(row.try_get("id")?, "short link")?);
+    Ok(ShortLinkRow {
+        id: id.ok_or(StoreError::Unreadable("short link"))?,
+        code: row.try_get("code")?,
+        destination: Destination::stored(row.try_get("url")?),
+        created_at: Micros::new(row.try_get("created_at")?),
+        expires_at: row
+            .try_get::<Option<i64>, _>("expires_at")?
+            .map(Micros::new),
+        disabled_at: row
+            .try_get::<Option<i64>, _>("disabled_at")?
+            .map(Micros::new),
+    })
+}

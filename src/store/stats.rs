@@ -1,0 +1,122 @@
+//! Sums and unique counts, read back.
+
+use sqlx::Row;
+
+use crate::domain::hit::{HitKind, Method};
+use crate::domain::judgement::{Class, RuleSetId};
+use crate::domain::time::Micros;
+
+use super::{Store, StoreError, narrow};
+
+/// One row of the sums, over all time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SumRow {
+    /// Kind of hit.
+    pub kind: HitKind,
+    /// The link.
+    pub link: u32,
+    /// Class of the hits.
+    pub class: Class,
+    /// Method of the hits.
+    pub method: Method,
+    /// Whether they count in totals.
+    pub counted: bool,
+    /// How many.
+    pub hits: i64,
+    /// Those of them without a message.
+    pub anonymous: i64,
+}
+
+/// Unique counts of a kind and link; link `None` is the campaign as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UniqueRow {
+    /// Kind of hit.
+    pub kind: HitKind,
+    /// The link.
+    pub link: Option<u32>,
+    /// Messages with a counted hit.
+    pub raw: i64,
+    /// Messages with a counted hit of a human class.
+    pub human: i64,
+}
+
+impl Store {
+    /// Sums over all time of a campaign (or of short link `link`, with campaign 0).
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn sums(
+        &self,
+        ruleset: RuleSetId,
+        campaign: u32,
+        link: Option<u32>,
+    ) -> Result<Vec<SumRow>, StoreError> {
+        const SQL: &str = "SELECT kind, link, class, method, counted, hits, anonymous FROM sums
+            WHERE ruleset = $1 AND campaign = $2 AND cell = 0 AND ($3 IS NULL OR link = $3)";
+        let rows = sqlx::query(SQL)
+            .bind(i64::from(ruleset.0))
+            .bind(i64::from(campaign))
+            .bind(link.map(i64::from))
+            .fetch_all(&self.readers)
+            .await?;
+        let bad = || StoreError::Unreadable("sum");
+        rows.iter()
+            .map(|row| {
+                let code = |at: usize| narrow::<u8>(row.try_get(at)?, "sum");
+                Ok(SumRow {
+                    kind: HitKind::from_code(code(0)?).ok_or_else(bad)?,
+                    link: narrow(row.try_get(1)?, "sum")?,
+                    class: Class::from_code(code(2)?).ok_or_else(bad)?,
+                    method: Method::from_code(code(3)?).ok_or_else(bad)?,
+                    counted: row.try_get(4)?,
+                    hits: row.try_get(5)?,
+                    anonymous: row.try_get(6)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Unique counts of a campaign.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn uniques(
+        &self,
+        ruleset: RuleSetId,
+        campaign: u32,
+    ) -> Result<Vec<UniqueRow>, StoreError> {
+        const SQL: &str = "SELECT kind, link, raw, human FROM uniques
+            WHERE ruleset = $1 AND campaign = $2";
+        let rows = sqlx::query(SQL)
+            .bind(i64::from(ruleset.0))
+            .bind(i64::from(campaign))
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let kind = HitKind::from_code(narrow(row.try_get(0)?, "unique count")?);
+                let link: i64 = row.try_get(1)?;
+                Ok(UniqueRow {
+                    kind: kind.ok_or(StoreError::Unreadable("unique count"))?,
+                    link: if link < 0 {
+                        None
+                    } else {
+                        Some(narrow(link, "unique count")?)
+                    },
+                    raw: row.try_get(2)?,
+                    human: row.try_get(3)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Time up to which the windows are closed; `None` before the first hit.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn settled_to(&self) -> Result<Option<Micros>, StoreError> {
+        const SQL: &str = "SELECT max(settled_to) FROM positions WHERE settled_to > 0";
+        let at: Option<i64> = sqlx::query_scalar(SQL).fetch_one(&self.readers).await?;
+        Ok(at.map(Micros::new))
+    }
+}
