@@ -6,5 +6,6 @@ pub mod domain;
 pub mod journal;
 pub mod judge;
 pub mod network;
+pub mod resolve;
 pub mod rewrite;
 pub mod store;

@@ -1,0 +1,255 @@
+//! Token or code → link, in memory. Nothing here asks the database: the catalogue is loaded
+//! once, changed by whoever changes the store, and kept in a local copy, so that an edge that
+//! starts while the database is away still redirects.
+//!
+//! Readers load a snapshot and never wait. A snapshot is a frozen base and a small delta; an edit
+//! copies the delta alone, and folds it into a new base when it has grown.
+
+pub mod fill;
+mod key_ring;
+mod layered;
+mod local_copy;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::{ArcSwap, Guard};
+
+use crate::domain::campaign::{
+    ActionKind, CampaignId, LinkKind, LinkNumber, PrivacyLevel, ShortLinkId, TenantId,
+};
+use crate::domain::destination::Destination;
+use crate::domain::keys::TenantKeys;
+use crate::domain::time::Micros;
+
+use layered::Layered;
+use local_copy::LocalCopy;
+
+pub use key_ring::{KeyRing, KeyRingError};
+pub use local_copy::Change;
+
+/// A link as the hot path needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its number.
+    pub number: LinkNumber,
+    /// What it does.
+    pub kind: LinkKind,
+    /// What its press means.
+    pub action: Option<ActionKind>,
+    /// Where it leads.
+    pub destination: Destination,
+    /// Disabled: answered 410.
+    pub disabled: bool,
+}
+
+/// A campaign with its links.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Campaign {
+    /// Its number.
+    pub id: CampaignId,
+    /// The tenant whose keys sign its tokens.
+    pub tenant: TenantId,
+    /// Where honeypots lead.
+    pub home: Destination,
+    /// What may be recorded of its hits.
+    pub level: PrivacyLevel,
+    /// Links, sorted by number.
+    pub links: Vec<Link>,
+}
+
+impl Campaign {
+    /// The link with this number.
+    #[must_use]
+    pub fn link(&self, number: u32) -> Option<&Link> {
+        let at = usize::try_from(number.checked_sub(1)?).ok()?;
+        match self.links.get(at) {
+            Some(link) if link.number.get() == number => Some(link),
+            // A damaged local copy may lack a link: its neighbours must not take its place.
+            _ => self.links.iter().find(|link| link.number.get() == number),
+        }
+    }
+
+    /// The unsubscribe link, if the campaign's function has a destination.
+    #[must_use]
+    pub fn unsubscribe(&self) -> Option<&Link> {
+        self.links
+            .iter()
+            .find(|link| link.kind == LinkKind::Unsubscribe)
+    }
+}
+
+/// A short link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShortLink {
+    /// Its id in hits and sums.
+    pub id: ShortLinkId,
+    /// Where it leads.
+    pub destination: Destination,
+    /// When it stops.
+    pub expires_at: Option<Micros>,
+    /// Disabled: answered 410.
+    pub disabled: bool,
+}
+
+/// What one moment's requests see.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    campaigns: Layered<CampaignId, Arc<Campaign>>,
+    short_links: Layered<Box<str>, Arc<ShortLink>>,
+    keys: HashMap<TenantId, Arc<TenantKeys>>,
+}
+
+impl Snapshot {
+    /// A campaign and the keys of its tenant.
+    #[must_use]
+    pub fn campaign(&self, id: CampaignId) -> Option<(&Arc<Campaign>, &Arc<TenantKeys>)> {
+        let campaign = self.campaigns.get(&id)?;
+        Some((campaign, self.keys.get(&campaign.tenant)?))
+    }
+
+    /// A short link by its code; case matters.
+    #[must_use]
+    pub fn short_link(&self, code: &str) -> Option<&Arc<ShortLink>> {
+        self.short_links.get(code)
+    }
+
+    /// Keys of a tenant.
+    #[must_use]
+    pub fn keys(&self, tenant: TenantId) -> Option<&Arc<TenantKeys>> {
+        self.keys.get(&tenant)
+    }
+
+    /// How many campaigns and short links there are.
+    #[must_use]
+    pub fn sizes(&self) -> (usize, usize) {
+        (self.campaigns.len(), self.short_links.len())
+    }
+
+    /// Everything as changes that would make it.
+    fn changes(&self) -> Vec<Change> {
+        let mut all = Vec::new();
+        for campaign in self.campaigns.values() {
+            all.push(Change::Campaign(Campaign {
+                links: Vec::new(),
+                ..Campaign::clone(campaign)
+            }));
+            let links = campaign.links.iter().cloned();
+            all.extend(links.map(|link| Change::Link(campaign.id, link)));
+        }
+        for (code, link) in self.short_links.entries() {
+            all.push(Change::Short(code.to_string(), ShortLink::clone(link)));
+        }
+        all
+    }
+
+    fn apply(&mut self, change: Change) {
+        match change {
+            Change::Campaign(new) => {
+                let links = self.campaigns.get(&new.id).map(|old| old.links.clone());
+                let links = links.unwrap_or_default();
+                self.campaigns
+                    .insert(new.id, Arc::new(Campaign { links, ..new }));
+            }
+            Change::Link(campaign, link) => {
+                let Some(old) = self.campaigns.get(&campaign) else {
+                    return;
+                };
+                let mut new = Campaign::clone(old);
+                match new
+                    .links
+                    .binary_search_by_key(&link.number, |one| one.number)
+                {
+                    Ok(place) => {
+                        if let Some(slot) = new.links.get_mut(place) {
+                            *slot = link;
+                        }
+                    }
+                    Err(place) => new.links.insert(place, link),
+                }
+                self.campaigns.insert(campaign, Arc::new(new));
+            }
+            Change::Short(code, link) => {
+                self.short_links
+                    .insert(code.into_boxed_str(), Arc::new(link));
+            }
+        }
+    }
+}
+
+/// The catalogue of one edge.
+#[derive(Debug)]
+pub struct Catalogue {
+    now: ArcSwap<Snapshot>,
+    copy: Mutex<LocalCopy>,
+}
+
+impl Catalogue {
+    /// Opens the local copy at `path` and loads what it holds.
+    ///
+    /// # Errors
+    /// The file cannot be read or made. Damaged lines are left out and counted, never an error.
+    pub fn open(path: &Path) -> std::io::Result<Self> {
+        let (copy, changes) = LocalCopy::open(path)?;
+        let mut snapshot = Snapshot::default();
+        for change in changes {
+            snapshot.apply(change);
+        }
+        Ok(Self {
+            now: ArcSwap::from_pointee(snapshot),
+            copy: Mutex::new(copy),
+        })
+    }
+
+    /// The snapshot of this moment.
+    #[must_use]
+    pub fn load(&self) -> Guard<Arc<Snapshot>> {
+        self.now.load()
+    }
+
+    /// Sets the keys of the tenants.
+    pub fn set_keys(&self, keys: HashMap<TenantId, Arc<TenantKeys>>) {
+        let _copy = self.copy.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Snapshot::clone(&self.now.load());
+        next.keys = keys;
+        self.now.store(Arc::new(next));
+    }
+
+    /// Takes over what the store holds, and writes the local copy anew. What is known here and
+    /// not there stays: mail with it is out, and the store may be an old one, restored. Returns
+    /// how many such entries there are.
+    ///
+    /// # Errors
+    /// The local copy could not be written; the snapshot is in force all the same.
+    pub fn take_over(&self, stored: Vec<Change>) -> std::io::Result<usize> {
+        let mut copy = self.copy.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Snapshot::clone(&self.now.load());
+        let entries = stored.len();
+        for change in stored {
+            next.apply(change);
+        }
+        next.campaigns.fold();
+        next.short_links.fold();
+        let all = next.changes();
+        let extra = all.len().saturating_sub(entries);
+        let kept = copy.rewrite(&all);
+        self.now.store(Arc::new(next));
+        kept.map(|()| extra)
+    }
+
+    /// Puts changes into force that the store has taken: local copy first, then every request.
+    ///
+    /// # Errors
+    /// The local copy could not be written; the changes are in force all the same.
+    pub fn apply(&self, changes: Vec<Change>) -> std::io::Result<()> {
+        let mut copy = self.copy.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = copy.append(&changes);
+        let mut next = Snapshot::clone(&self.now.load());
+        for change in changes {
+            next.apply(change);
+        }
+        self.now.store(Arc::new(next));
+        kept
+    }
+}
