@@ -8,4 +8,5 @@ pub mod judge;
 pub mod network;
 pub mod resolve;
 pub mod rewrite;
+pub mod settle;
 pub mod store;

@@ -1,0 +1,105 @@
+//! Keys under which sources are hashed: one a day, destroyed 48 hours after its day began, so
+//! that neighbours can be told for two days and nobody can be found later.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+
+use crate::domain::keys::MacKey;
+use crate::domain::record::Hit;
+use crate::domain::time::Micros;
+
+/// One day's key.
+#[derive(Debug)]
+pub(super) struct DayKey {
+    day: i64,
+    bytes: [u8; 32],
+    mac: MacKey,
+}
+
+impl DayKey {
+    fn new(day: i64, bytes: [u8; 32]) -> Self {
+        Self {
+            day,
+            bytes,
+            mac: MacKey::new(&bytes),
+        }
+    }
+
+    /// Hash of address and fingerprint.
+    pub(super) fn source(&self, address: IpAddr, hit: &Hit) -> u64 {
+        let address = match address {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+            IpAddr::V6(v6) => v6.octets(),
+        };
+        let digest = self.mac.digest(&[
+            &address,
+            &hit.agent.to_le_bytes(),
+            &hit.headers.to_le_bytes(),
+        ]);
+        digest.first_chunk().copied().map_or(0, u64::from_le_bytes)
+    }
+}
+
+/// Today's key and yesterday's.
+#[derive(Debug)]
+pub(super) struct DayKeys {
+    path: PathBuf,
+    keys: Vec<DayKey>,
+}
+
+impl DayKeys {
+    pub(super) fn open(path: &Path) -> std::io::Result<Self> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error),
+        };
+        let keys = text.lines().filter_map(|line| {
+            let (day, key) = line.split_once(' ')?;
+            let key = HEXLOWER.decode(key.as_bytes()).ok()?;
+            Some(DayKey::new(day.parse().ok()?, *key.first_chunk()?))
+        });
+        Ok(Self {
+            path: path.to_owned(),
+            keys: keys.collect(),
+        })
+    }
+
+    /// Makes the key of today if it is missing, and destroys those before yesterday's.
+    pub(super) fn turn(&mut self, now: Micros) -> std::io::Result<()> {
+        let today = now.day();
+        if self.keys.iter().any(|key| key.day == today)
+            && self.keys.iter().all(|key| key.day >= today - 1)
+        {
+            return Ok(());
+        }
+        self.keys.retain(|key| key.day >= today - 1);
+        if self.keys.iter().all(|key| key.day != today) {
+            let mut bytes = [0; 32];
+            getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
+            self.keys.push(DayKey::new(today, bytes));
+        }
+        let beside = self.path.with_extension("new");
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&beside)?;
+        for key in &self.keys {
+            writeln!(file, "{} {}", key.day, HEXLOWER.encode(&key.bytes))?;
+        }
+        file.sync_all()?;
+        fs::rename(&beside, &self.path)
+    }
+
+    /// The key of the day that `at` lies in.
+    pub(super) fn of(&self, at: Micros) -> Option<&DayKey> {
+        self.keys.iter().find(|key| key.day == at.day())
+    }
+}
