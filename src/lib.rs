@@ -9,4 +9,5 @@ pub mod network;
 pub mod resolve;
 pub mod rewrite;
 pub mod settle;
+pub mod stats;
 pub mod store;
