@@ -2,6 +2,8 @@
 //!
 //! The rooms and which may use which are in `ARCHITECTURE.md`; `tests/tidy.rs` holds them to it.
 
+pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod journal;
 pub mod judge;
@@ -9,5 +11,8 @@ pub mod network;
 pub mod resolve;
 pub mod rewrite;
 pub mod settle;
+pub mod shutdown;
 pub mod stats;
 pub mod store;
+pub mod telemetry;
+pub mod web;

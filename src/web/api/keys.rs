@@ -1,0 +1,104 @@
+//! API keys and the key ring.
+
+use std::sync::PoisonError;
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::domain::campaign::TenantId;
+use crate::domain::keys::KeyState;
+use crate::domain::message::decimal;
+use crate::resolve::KeyRing;
+use crate::store::Scope;
+
+use super::super::Parts;
+use super::super::auth::{IsAdmin, NewKey};
+use super::super::error::WebError;
+use super::{body, name};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct New {
+    name: String,
+    scope: Scope,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    state: KeyState,
+}
+
+/// Makes an API key; it is shown this once.
+pub(super) async fn create(
+    _caller: IsAdmin,
+    parts: web::Data<Parts>,
+    payload: web::Payload,
+) -> Result<HttpResponse, WebError> {
+    let new: New = body(payload).await?;
+    name("/name", &new.name)?;
+    let key = NewKey::random().map_err(|error| WebError::Internal(error.to_string()))?;
+    let (store, now) = (parts.store()?, parts.clock.now());
+    let row = store
+        .create_api_key(&new.name, new.scope, &key.hash(), now)
+        .await?;
+    Ok(HttpResponse::Created().json(json!({
+        "id": row.id,
+        "name": row.name,
+        "scope": row.scope,
+        "created_at": row.created_at,
+        "key": key.text(),
+    })))
+}
+
+fn shown(ring: &KeyRing) -> Value {
+    let keys: Vec<_> = ring
+        .keys()
+        .map(|(id, state)| json!({"id": id, "state": state}))
+        .collect();
+    json!({"keys": keys})
+}
+
+/// Numbers and states of the ring's keys.
+pub(super) async fn ring(_caller: IsAdmin, parts: web::Data<Parts>) -> HttpResponse {
+    let ring = parts
+        .key_ring
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    HttpResponse::Ok().json(shown(&ring))
+}
+
+/// Adds a key that signs from now on; the one before goes on verifying.
+pub(super) async fn rotate(
+    _caller: IsAdmin,
+    parts: web::Data<Parts>,
+) -> Result<HttpResponse, WebError> {
+    change(&parts, |ring| ring.rotate().map(|_| ()))
+}
+
+/// Moves a key that does not sign to another state.
+pub(super) async fn set_state(
+    _caller: IsAdmin,
+    parts: web::Data<Parts>,
+    id: web::Path<String>,
+    payload: web::Payload,
+) -> Result<HttpResponse, WebError> {
+    let State { state } = body(payload).await?;
+    let id = decimal(&id).and_then(|id| u8::try_from(id).ok());
+    let id = id.ok_or(WebError::NotFound("key"))?;
+    change(&parts, |ring| ring.set_state(id, state))
+}
+
+fn change(
+    parts: &Parts,
+    with: impl FnOnce(&mut KeyRing) -> Result<(), crate::resolve::KeyRingError>,
+) -> Result<HttpResponse, WebError> {
+    let mut ring = parts
+        .key_ring
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    with(&mut ring)?;
+    parts.catalogue.set_keys(ring.derive(&[TenantId::FIRST]));
+    Ok(HttpResponse::Ok().json(shown(&ring)))
+}

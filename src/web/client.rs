@@ -1,0 +1,179 @@
+//! Who asks, and over which scheme: the socket's word, or a trusted proxy's.
+//!
+//! Forwarding headers are believed only from peers in `trusted_proxies`, and of those only the
+//! right-most entries, which such a proxy wrote itself. Everything further left is hearsay.
+
+use std::net::{IpAddr, SocketAddr};
+
+use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName};
+use ipnet::IpNet;
+
+use crate::domain::hit::Scheme;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Client address and scheme of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Client {
+    pub(super) address: IpAddr,
+    pub(super) scheme: Scheme,
+}
+
+impl Client {
+    /// Of a request from `peer` over `scheme`.
+    pub(super) fn of(peer: IpAddr, scheme: Scheme, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
+        let peer = peer.to_canonical();
+        if trusted.is_empty() || !is_trusted(peer, trusted) {
+            return Self {
+                address: peer,
+                scheme,
+            };
+        }
+        let mut address = peer;
+        for hop in hops(headers).iter().rev() {
+            let Some(hop) = hop_address(hop) else { break };
+            address = hop;
+            if !is_trusted(hop, trusted) {
+                break;
+            }
+        }
+        Self {
+            address,
+            scheme: forwarded_scheme(headers).unwrap_or(scheme),
+        }
+    }
+}
+
+fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|network| network.contains(&address))
+}
+
+/// Every hop that the headers name, from the far end to the near one.
+fn hops(headers: &HeaderMap) -> Vec<String> {
+    let lists = |name: HeaderName| {
+        let values: Vec<_> = headers
+            .get_all(name)
+            .filter_map(|value| value.to_str().ok())
+            .collect();
+        values.join(",")
+    };
+    let plain = lists(X_FORWARDED_FOR);
+    if !plain.is_empty() {
+        return plain.split(',').map(|hop| hop.trim().to_owned()).collect();
+    }
+    let forwarded = lists(FORWARDED);
+    let elements = forwarded
+        .split(',')
+        .filter(|element| !element.trim().is_empty());
+    elements
+        .map(|element| parameter(element, "for").unwrap_or_default())
+        .collect()
+}
+
+fn forwarded_scheme(headers: &HeaderMap) -> Option<Scheme> {
+    let last = |name: HeaderName| {
+        let value = headers.get_all(name).last()?.to_str().ok()?;
+        value.rsplit(',').next().map(|last| last.trim().to_owned())
+    };
+    let named = last(X_FORWARDED_PROTO)
+        .or_else(|| last(FORWARDED).and_then(|element| parameter(&element, "proto")))?;
+    match named.to_ascii_lowercase().as_str() {
+        "https" => Some(Scheme::Https),
+        "http" => Some(Scheme::Http),
+        _ => None,
+    }
+}
+
+/// A parameter of one element of `Forwarded`, without its quotes.
+fn parameter(element: &str, name: &str) -> Option<String> {
+    element.split(';').find_map(|pair| {
+        let (key, value) = pair.split_once('=')?;
+        let named = key.trim().eq_ignore_ascii_case(name);
+        named.then(|| value.trim().trim_matches('"').to_owned())
+    })
+}
+
+/// An address as proxies write it: bare, with a port, or in brackets.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let bare = hop
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+        .map(|(it, _)| it);
+    let address = bare.unwrap_or(hop).parse::<IpAddr>().ok();
+    let with_port = || hop.parse::<SocketAddr>().ok().map(|it| it.ip());
+    address.or_else(with_port).map(|it| it.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    fn client(peer: &str, sent: &[(&'static str, &'static str)]) -> (String, Scheme) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in sent {
+            headers.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
+        }
+        let trusted = ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
+        let client = Client::of(peer.parse().unwrap(), Scheme::Http, &headers, &trusted);
+        (client.address.to_string(), client.scheme)
+    }
+
+    #[test]
+    fn only_a_trusted_peer_speaks_for_another_and_only_for_the_nearest() {
+        const XFF: &str = "x-forwarded-for";
+        const XFP: &str = "x-forwarded-proto";
+        for (peer, sent, address) in [
+            ("192.0.2.1", [(XFF, "203.0.113.9")].as_slice(), "192.0.2.1"),
+            ("10.0.0.1", &[(XFF, "203.0.113.9")], "203.0.113.9"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            (
+                "10.0.0.1",
+                &[(XFF, "198.51.100.1, 203.0.113.9")],
+                "203.0.113.9",
+            ),
+            ("10.0.0.1", &[(XFF, "203.0.113.9, 10.0.0.2")], "203.0.113.9"),
+            (
+                "10.0.0.1",
+                &[(XFF, "203.0.113.9"), (XFF, "203.0.113.8")],
+                "203.0.113.8",
+            ),
+            ("10.0.0.1", &[(XFF, "203.0.113.9, unknown")], "10.0.0.1"),
+            (
+                "10.0.0.1",
+                &[(XFF, "203.0.113.9, garbage, 10.0.0.2")],
+                "10.0.0.2",
+            ),
+            ("10.0.0.1", &[(XFF, "[2001:db8::1]:4711")], "2001:db8::1"),
+            ("10.0.0.1", &[(XFF, "203.0.113.9:80")], "203.0.113.9"),
+            ("10.0.0.1", &[(XFF, "::ffff:203.0.113.9")], "203.0.113.9"),
+            (
+                "::1",
+                &[("forwarded", "for=198.51.100.1, for=\"[2001:db8::9]:1\"")],
+                "2001:db8::9",
+            ),
+            ("::1", &[("forwarded", "for=_hidden;proto=https")], "::1"),
+            ("10.0.0.1", &[("x-real-ip", "203.0.113.9")], "10.0.0.1"),
+        ] {
+            assert_eq!(client(peer, sent).0, address, "{peer} {sent:?}");
+        }
+        for (peer, sent, scheme) in [
+            ("192.0.2.1", [(XFP, "https")].as_slice(), Scheme::Http),
+            ("10.0.0.1", &[(XFP, "https")], Scheme::Https),
+            ("10.0.0.1", &[(XFP, "https, http")], Scheme::Http),
+            (
+                "10.0.0.1",
+                &[("forwarded", "for=192.0.2.2;proto=https")],
+                Scheme::Https,
+            ),
+            ("10.0.0.1", &[(XFP, "gopher")], Scheme::Http),
+        ] {
+            assert_eq!(client(peer, sent).1, scheme, "{peer} {sent:?}");
+        }
+    }
+}

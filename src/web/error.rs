@@ -1,0 +1,167 @@
+//! The one place where errors become status codes: problem+json (RFC 9457) with a JSON pointer.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use serde_json::{Value, json};
+
+use crate::journal::JournalError;
+use crate::resolve::KeyRingError;
+use crate::store::{Scope, StoreError};
+
+/// Why a control request was refused.
+#[derive(Debug)]
+pub(super) enum WebError {
+    /// A member of the body, or a parameter of the query, is not acceptable.
+    Invalid { pointer: String, detail: String },
+    /// There is nothing at this path.
+    NotFound(&'static str),
+    /// It collides with what is there.
+    Conflict { pointer: String, detail: String },
+    /// No valid API key came with the request.
+    Unauthorised(&'static str),
+    /// The key's scope does not reach.
+    Scope(Scope),
+    /// Store or journal cannot take it now.
+    Unavailable(String),
+    /// The body is larger than this many bytes.
+    TooLarge(usize),
+    /// Our own fault.
+    Internal(String),
+}
+
+impl WebError {
+    pub(super) fn invalid(pointer: impl Into<String>, detail: impl fmt::Display) -> Self {
+        Self::Invalid {
+            pointer: pointer.into(),
+            detail: detail.to_string(),
+        }
+    }
+
+    fn title(&self) -> &'static str {
+        match self {
+            Self::Invalid { .. } => "The request is not acceptable",
+            Self::NotFound(_) => "There is no such thing",
+            Self::Conflict { .. } => "It exists already",
+            Self::Unauthorised(_) => "An API key is needed",
+            Self::Scope(_) => "The API key does not reach that far",
+            Self::Unavailable(_) => "Not possible at the moment",
+            Self::TooLarge(_) => "The body is too large",
+            Self::Internal(_) => "Something is wrong with Cupel",
+        }
+    }
+
+    fn pointer(&self) -> Option<&str> {
+        match self {
+            Self::Invalid { pointer, .. } | Self::Conflict { pointer, .. } => Some(pointer),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for WebError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid { detail, .. } | Self::Conflict { detail, .. } => out.write_str(detail),
+            Self::NotFound(what) => write!(out, "no such {what}"),
+            Self::Unauthorised(why) => out.write_str(why),
+            Self::Scope(needed) => write!(out, "this needs a key of scope {}", needed.name()),
+            Self::Unavailable(why) => out.write_str(why),
+            Self::TooLarge(limit) => write!(out, "at most {limit} bytes are taken"),
+            Self::Internal(_) => out.write_str("see the server's log"),
+        }
+    }
+}
+
+impl ResponseError for WebError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Conflict { .. } => StatusCode::CONFLICT,
+            Self::Unauthorised(_) => StatusCode::UNAUTHORIZED,
+            Self::Scope(_) => StatusCode::FORBIDDEN,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        if let Self::Internal(why) = self {
+            tracing::error!(%why, "web: internal error");
+        }
+        let mut problem = json!({
+            "type": "about:blank",
+            "title": self.title(),
+            "status": self.status_code().as_u16(),
+            "detail": self.to_string(),
+        });
+        if let (Some(pointer), Some(object)) = (self.pointer(), problem.as_object_mut()) {
+            let errors = json!([{"pointer": pointer, "detail": self.to_string()}]);
+            object.insert("pointer".to_owned(), Value::from(pointer));
+            object.insert("errors".to_owned(), errors);
+        }
+        let mut answer = HttpResponse::build(self.status_code());
+        answer.insert_header((CONTENT_TYPE, "application/problem+json"));
+        answer.insert_header(("cache-control", "no-store"));
+        match self {
+            Self::Unauthorised(_) => {
+                answer.insert_header(("www-authenticate", "Bearer"));
+            }
+            Self::Unavailable(_) => {
+                answer.insert_header((RETRY_AFTER, "2"));
+            }
+            _ => {}
+        }
+        answer.body(problem.to_string())
+    }
+}
+
+impl From<StoreError> for WebError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict(what) => Self::Conflict {
+                pointer: String::new(),
+                detail: format!("{what} exists already"),
+            },
+            StoreError::Unreadable(_) | StoreError::Position { .. } => {
+                Self::Internal(error.to_string())
+            }
+            other => {
+                tracing::warn!(error = %other, "web: the store did not answer a control request");
+                Self::Unavailable("the store is not available; links go on working".to_owned())
+            }
+        }
+    }
+}
+
+impl From<JournalError> for WebError {
+    fn from(error: JournalError) -> Self {
+        tracing::error!(%error, "web: the journal did not take an event");
+        Self::Unavailable("the journal cannot be written".to_owned())
+    }
+}
+
+impl From<KeyRingError> for WebError {
+    fn from(error: KeyRingError) -> Self {
+        match error {
+            KeyRingError::Unknown(_) => Self::NotFound("key"),
+            KeyRingError::Full | KeyRingError::Signs(_) => Self::Conflict {
+                pointer: String::new(),
+                detail: error.to_string(),
+            },
+            KeyRingError::Io { .. } | KeyRingError::Form { .. } => {
+                Self::Internal(error.to_string())
+            }
+        }
+    }
+}
+
+/// Answers whatever no route takes.
+pub(super) async fn no_route(request: HttpRequest) -> HttpResponse {
+    tracing::debug!(path = request.path(), "web: no such control route");
+    WebError::NotFound("route").error_response()
+}

@@ -1,0 +1,124 @@
+//! The two listeners: every route on one page.
+//!
+//! Handlers parse, call and shape; what they call knows no status codes. The public listener has
+//! one handler for everything, so that nothing stands between a hit and its answer.
+
+mod api;
+mod auth;
+mod challenge;
+mod client;
+mod counters;
+mod error;
+mod health;
+mod pages;
+mod record;
+mod redirect;
+mod respond;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use actix_web::web;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::judgement::RuleSetId;
+use crate::journal::Journal;
+use crate::judge::{Agents, RuleSet};
+use crate::network::Networks;
+use crate::resolve::{Catalogue, KeyRing};
+use crate::store::{Store, StoreError};
+
+pub use auth::{LocalSocket, NewKey};
+pub use counters::Counters;
+pub use pages::Pages;
+
+/// Parts of the application that routes use. Built by `app`.
+#[derive(Debug)]
+pub struct Parts {
+    /// Checked configuration.
+    pub config: Config,
+    /// What tracked links begin with; no slash at the end.
+    pub base_url: String,
+    /// The clock.
+    pub clock: Clock,
+    /// The journal.
+    pub journal: Arc<Journal>,
+    /// Campaigns, links, short links and keys, in memory.
+    pub catalogue: Catalogue,
+    /// The key ring on disk.
+    pub key_ring: Mutex<KeyRing>,
+    /// Key of the ids of agent strings and header sets.
+    pub id_key: [u8; 16],
+    /// Network tables.
+    pub networks: Networks,
+    /// Agent lists.
+    pub agents: Agents,
+    /// The live rule set.
+    pub rules: Arc<RuleSet>,
+    /// Its id.
+    pub ruleset: RuleSetId,
+    /// Rule sets that judged here before, to explain their judgements.
+    pub earlier_rules: ArcSwap<HashMap<RuleSetId, Arc<RuleSet>>>,
+    /// The store, while it is available.
+    pub store: ArcSwapOption<Store>,
+    /// Pages, ready to be rendered.
+    pub pages: Pages,
+    /// What happened, for metrics.
+    pub counters: Counters,
+    /// The process's metrics, where it exports them.
+    pub metrics: Option<PrometheusHandle>,
+}
+
+/// Routes of the public listener.
+pub fn public(parts: web::Data<Parts>) -> impl Fn(&mut web::ServiceConfig) + Clone {
+    move |config| {
+        config
+            .app_data(parts.clone())
+            .default_service(web::to(redirect::answer));
+    }
+}
+
+/// Routes of the control listener.
+pub fn control(parts: web::Data<Parts>) -> impl Fn(&mut web::ServiceConfig) + Clone {
+    move |config| {
+        config
+            .app_data(parts.clone())
+            .route("/livez", web::get().to(health::livez))
+            .route("/readyz", web::get().to(health::readyz))
+            .route("/metrics", web::get().to(health::metrics))
+            .service(web::scope("/api/v1").configure(api::routes))
+            .default_service(web::to(error::no_route));
+    }
+}
+
+impl Parts {
+    fn store(&self) -> Result<Arc<Store>, error::WebError> {
+        let unavailable = "the store is not available; links go on working";
+        self.store
+            .load_full()
+            .ok_or_else(|| error::WebError::Unavailable(unavailable.to_owned()))
+    }
+
+    /// The rule set that a stored judgement was made with, if its text is known.
+    fn rules_of(&self, id: RuleSetId) -> Option<Arc<RuleSet>> {
+        if id == self.ruleset {
+            return Some(Arc::clone(&self.rules));
+        }
+        self.earlier_rules.load().get(&id).cloned()
+    }
+
+    fn ruleset_name(&self) -> String {
+        format!("{}@{}", self.rules.name(), self.rules.version())
+    }
+}
+
+/// Everything that the store knows of campaigns, links and short links, as changes.
+///
+/// # Errors
+/// The store is not available.
+pub async fn stored_catalogue(store: &Store) -> Result<Vec<crate::resolve::Change>, StoreError> {
+    api::stored_catalogue(store).await
+}

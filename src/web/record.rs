@@ -1,0 +1,249 @@
+//! From a request to a kept hit: what was seen, how it is judged, what may be recorded.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::hash::Hasher;
+use std::net::{IpAddr, Ipv4Addr};
+
+use actix_web::HttpRequest;
+use actix_web::http::{Method as HttpMethod, Version};
+use siphasher::sip::SipHasher13;
+
+use crate::domain::campaign::PrivacyLevel;
+use crate::domain::hit::{Answer, HitKind, HttpVersion, Method, Scheme, TokenState, Via};
+use crate::domain::message::{MessageId, RecipientKey};
+use crate::domain::record::{Hit, Target};
+use crate::domain::time::Micros;
+use crate::journal::SideKind;
+use crate::judge::{self, AgentFacts, Headers, Observed};
+
+use super::Parts;
+use super::client::Client;
+
+/// Agent strings whose facts a worker remembers.
+const AGENT_CACHE_ENTRIES_MAX: usize = 8_192;
+
+thread_local! {
+    static AGENTS: RefCell<HashMap<u64, AgentFacts>> = RefCell::default();
+}
+
+/// What a request shows, before anything is known of its link.
+pub(super) struct Seen<'r> {
+    request: &'r HttpRequest,
+    pub(super) headers: Headers<'r>,
+    pub(super) at: Micros,
+    pub(super) method: Method,
+    client: Client,
+    http: HttpVersion,
+}
+
+impl<'r> Seen<'r> {
+    pub(super) fn new(parts: &Parts, request: &'r HttpRequest) -> Self {
+        let mut headers = Headers::default();
+        for (name, value) in request.headers() {
+            headers.set(name.as_str(), value.as_bytes());
+        }
+        let peer = request
+            .peer_addr()
+            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.ip());
+        let trusted = &parts.config.trusted_proxies;
+        Self {
+            request,
+            headers,
+            at: parts.clock.now(),
+            method: match *request.method() {
+                HttpMethod::GET => Method::Get,
+                HttpMethod::HEAD => Method::Head,
+                HttpMethod::POST => Method::Post,
+                _ => Method::Other,
+            },
+            client: Client::of(peer, Scheme::Http, request.headers(), trusted),
+            http: match request.version() {
+                Version::HTTP_09 | Version::HTTP_10 => HttpVersion::Http10,
+                Version::HTTP_2 => HttpVersion::Http2,
+                Version::HTTP_3 => HttpVersion::Http3,
+                _ => HttpVersion::Http11,
+            },
+        }
+    }
+
+    /// The strictest level that configuration, campaign and the browser's signals ask for.
+    fn level(&self, parts: &Parts, campaign: PrivacyLevel) -> PrivacyLevel {
+        let level = parts.config.level.strictest(campaign);
+        let said = |value: Option<&[u8]>| value == Some(b"1".as_slice());
+        if said(self.headers.sec_gpc) || said(self.headers.dnt) {
+            return level.strictest(parts.config.privacy_signals.level());
+        }
+        level
+    }
+
+    /// Id of the agent string; 0 where none was sent.
+    fn agent_id(&self, parts: &Parts) -> u64 {
+        self.headers
+            .user_agent
+            .map_or(0, |agent| hash(parts, agent))
+    }
+
+    /// Id of the header set: names, and the values that rules read. The names' hashes are added
+    /// up, since the order in which they came is not known by now.
+    fn headers_id(&self, parts: &Parts) -> u64 {
+        let names = self.request.headers().keys();
+        let names = names.fold(0_u64, |sum, name| {
+            sum.wrapping_add(hash(parts, name.as_str().as_bytes()))
+        });
+        let mut hasher = SipHasher13::new_with_key(&parts.id_key);
+        hasher.write_u64(names);
+        for (name, value) in self.fingerprint() {
+            hasher.write(name.as_bytes());
+            hasher.write(value);
+            hasher.write_u8(0xff);
+        }
+        hasher.finish().max(1)
+    }
+
+    /// Values that rules read, but the agent string, which has an id of its own.
+    fn fingerprint(&self) -> impl Iterator<Item = (&'static str, &'r [u8])> {
+        self.headers
+            .sent()
+            .filter(|(name, _)| *name != "user-agent")
+    }
+
+    fn text(&self, kind: SideKind) -> Vec<u8> {
+        match kind {
+            SideKind::Agent => self.headers.user_agent.unwrap_or_default().to_vec(),
+            SideKind::Headers => {
+                let mut names: Vec<_> = self
+                    .request
+                    .headers()
+                    .keys()
+                    .map(|name| name.as_str())
+                    .collect();
+                names.sort_unstable();
+                let mut text = String::new();
+                for name in names {
+                    let value = self.fingerprint().find(|(read, _)| *read == name);
+                    let value = value.map(|(_, value)| String::from_utf8_lossy(value));
+                    let written = match value {
+                        Some(value) => writeln!(text, "{name}: {value}"),
+                        None => writeln!(text, "{name}"),
+                    };
+                    debug_assert!(written.is_ok(), "writing to a string does not fail");
+                }
+                text.into_bytes()
+            }
+        }
+    }
+
+    fn agent_facts(&self, parts: &Parts, id: u64) -> AgentFacts {
+        let classify = || {
+            parts
+                .agents
+                .classify(self.headers.user_agent.unwrap_or_default())
+        };
+        AGENTS.with_borrow_mut(|known| {
+            if let Some(facts) = known.get(&id) {
+                return *facts;
+            }
+            if known.len() >= AGENT_CACHE_ENTRIES_MAX {
+                known.clear();
+            }
+            *known.entry(id).or_insert_with(classify)
+        })
+    }
+}
+
+fn hash(parts: &Parts, bytes: &[u8]) -> u64 {
+    let mut hasher = SipHasher13::new_with_key(&parts.id_key);
+    hasher.write(bytes);
+    hasher.finish().max(1)
+}
+
+/// What was asked for and how it is answered: everything of a hit but who asked.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) kind: HitKind,
+    pub(super) target: Target,
+    pub(super) message: Option<(MessageId, RecipientKey)>,
+    pub(super) token: TokenState,
+    pub(super) answer: Answer,
+    pub(super) level: PrivacyLevel,
+    pub(super) claimed: bool,
+    pub(super) honeypot: bool,
+    pub(super) values: bool,
+    pub(super) via: Option<Via>,
+}
+
+/// Judges a hit; `None` where its level is `none`.
+pub(super) fn judged(parts: &Parts, seen: &Seen<'_>, asked: &Asked) -> Option<Hit> {
+    let level = seen.level(parts, asked.level);
+    if level == PrivacyLevel::None {
+        return None;
+    }
+    let agent = seen.agent_id(parts);
+    let network = parts.networks.facts(seen.client.address);
+    let observed = Observed {
+        kind: asked.kind,
+        method: seen.method,
+        scheme: seen.client.scheme,
+        http: seen.http,
+        agent: seen.agent_facts(parts, agent),
+        headers: &seen.headers,
+        network,
+        token: asked.token,
+        honeypot: asked.honeypot,
+        one_click: asked.via == Some(Via::OneClick),
+    };
+    let facts = judge::observe(&observed);
+    let verdict = judge::judge(&parts.rules, asked.kind, facts);
+    let hit = Hit {
+        at: seen.at,
+        target: asked.target,
+        message: asked.message,
+        address: Some(seen.client.address),
+        agent,
+        headers: seen.headers_id(parts),
+        facts,
+        network,
+        kind: asked.kind,
+        method: seen.method,
+        http: seen.http,
+        scheme: seen.client.scheme,
+        answer: asked.answer,
+        level,
+        token: asked.token,
+        verdict,
+        ruleset: parts.ruleset,
+        claimed: asked.claimed,
+        honeypot: asked.honeypot,
+        values: asked.values,
+        via: asked.via,
+    };
+    Some(hit.stripped())
+}
+
+/// Keeps a hit before it is answered. A hit that cannot be kept is counted by the journal, and
+/// answered all the same: readers come first.
+pub(super) fn keep(parts: &Parts, seen: &Seen<'_>, asked: &Asked) {
+    let Some(hit) = judged(parts, seen, asked) else {
+        parts.counters.unrecorded();
+        return;
+    };
+    if let Err(error) = parts.journal.append(&hit, &|kind| seen.text(kind)) {
+        parts.counters.say_dropped(seen.at, &error);
+    }
+}
+
+/// Keeps an act, with its hit; only then may it be answered.
+pub(super) async fn keep_act(
+    parts: &Parts,
+    seen: &Seen<'_>,
+    asked: &Asked,
+    act: &crate::domain::record::Act,
+) -> Result<(), crate::journal::JournalError> {
+    let hit = judged(parts, seen, asked);
+    parts
+        .journal
+        .append_act(act, hit.as_ref(), &|kind| seen.text(kind))
+        .await
+}

@@ -1,0 +1,245 @@
+//! The hot handler. One hit: facts, resolve, judge, journal, answer.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::domain::campaign::{LinkKind, PrivacyLevel};
+use crate::domain::hit::{Answer, HitKind, Method, TokenState};
+use crate::domain::keys::{KeyState, TenantKeys};
+use crate::domain::message::{RecipientKey, decimal};
+use crate::domain::record::Target;
+use crate::domain::token::{Token, Verified};
+use crate::resolve::{Campaign, Link, fill};
+
+use super::record::{Asked, Seen, keep};
+use super::{Parts, challenge, pages, respond};
+
+/// Longest query that is looked at; a longer one is junk, and junk stops no redirect.
+const QUERY_BYTES_MAX: usize = 8_192;
+
+/// Answers every request of the public listener.
+pub(super) async fn answer(
+    parts: web::Data<Parts>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> HttpResponse {
+    let parts = parts.get_ref();
+    let path = request.uri().path();
+    let mut segments = path.strip_prefix('/').unwrap_or(path).splitn(5, '/');
+    match (
+        segments.next(),
+        segments.next(),
+        segments.next(),
+        segments.next(),
+    ) {
+        (Some("c"), Some(token), Some(number), None) => content(parts, &request, token, number),
+        (Some("o"), Some(name), None, None) => open(parts, &request, name),
+        (Some(kind @ ("a" | "u")), Some(token), Some(act), Some(number))
+            if segments.next().is_none() =>
+        {
+            challenge::answer(parts, &request, body, (kind, token, act, number)).await
+        }
+        (Some(code), None, None, None) if !code.is_empty() => short(parts, &request, code),
+        _ => pages::answer(parts, &request),
+    }
+}
+
+/// What a token in a URL turned out to be.
+pub(super) enum Known {
+    /// The campaign is known and the token signed by a key of its tenant.
+    Signed(Verified),
+    /// The campaign is known, but the token is not one of ours.
+    Damaged,
+}
+
+/// State of a verified token's key, as hits record it.
+pub(super) fn token_state(verified: &Verified) -> TokenState {
+    match verified.key_state {
+        KeyState::Signing | KeyState::Verifying => TokenState::Valid,
+        KeyState::Aged => TokenState::Aged,
+        KeyState::Revoked => TokenState::Revoked,
+    }
+}
+
+/// Looks at a token; `with` is called if its campaign is known.
+pub(super) fn resolve<R>(
+    parts: &Parts,
+    token: &str,
+    with: impl FnOnce(&Campaign, &TenantKeys, Known) -> R,
+) -> Option<R> {
+    let parsed = Token::parse(token.as_bytes());
+    let id = match &parsed {
+        Some(token) => token.claimed_campaign(),
+        None => Token::claimed_campaign_of(token.as_bytes())?,
+    };
+    let snapshot = parts.catalogue.load();
+    let (campaign, keys) = snapshot.campaign(id)?;
+    let verified = parsed.and_then(|token| token.verify(keys));
+    Some(with(
+        campaign,
+        keys,
+        verified.map_or(Known::Damaged, Known::Signed),
+    ))
+}
+
+impl Asked {
+    /// A hit on a link of a campaign, not yet answered.
+    pub(super) fn of(kind: HitKind, campaign: &Campaign, link: u32, known: &Known) -> Self {
+        let (message, token) = match known {
+            Known::Signed(verified) => {
+                let state = token_state(verified);
+                let message = (verified.payload.message, verified.payload.recipient);
+                ((state != TokenState::Revoked).then_some(message), state)
+            }
+            Known::Damaged => (None, TokenState::Damaged),
+        };
+        Self {
+            kind,
+            target: Target::Campaign(campaign.id, link),
+            message,
+            token,
+            answer: Answer::NotFound,
+            level: campaign.level,
+            claimed: false,
+            honeypot: false,
+            values: false,
+            via: None,
+        }
+    }
+
+    /// Takes over the recipient that the query claims, where the token names none.
+    fn claim(&mut self, keys: &TenantKeys, query: Option<&str>) {
+        let Some((message, RecipientKey::NONE)) = self.message else {
+            return;
+        };
+        let raw = query.and_then(|query| fill::parameter(query, "r"));
+        let Some(id) = raw.and_then(|raw| String::from_utf8(fill::decode(raw)).ok()) else {
+            return;
+        };
+        if is_unfilled(&id) {
+            return;
+        }
+        if let Some(recipient) = keys.recipient_key(&id, message.campaign) {
+            self.message = Some((message, recipient));
+            self.claimed = true;
+        }
+    }
+}
+
+/// Whether a value is a sender's merge tag that was not filled in.
+fn is_unfilled(value: &str) -> bool {
+    ["{{", "}}", "*|", "|*", "%%", "[[", "]]", "<%", "${"]
+        .iter()
+        .any(|tag| value.contains(tag))
+        || matches!(
+            (value.as_bytes().first(), value.as_bytes().last()),
+            (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')) | (Some(b'%'), Some(b'%'))
+        )
+}
+
+fn content(parts: &Parts, request: &HttpRequest, token: &str, number: &str) -> HttpResponse {
+    let seen = Seen::new(parts, request);
+    let Some(number) = decimal(number).filter(|number| *number > 0) else {
+        return nothing(parts);
+    };
+    let query = request
+        .uri()
+        .query()
+        .filter(|query| query.len() <= QUERY_BYTES_MAX);
+    let answered = resolve(parts, token, |campaign, keys, known| {
+        let mut asked = Asked::of(HitKind::Click, campaign, number, &known);
+        asked.claim(keys, query);
+        let link = campaign.link(number);
+        let (answer, url) = match (&known, link) {
+            (Known::Signed(_), Some(link)) => content_answer(&seen, campaign, link, query),
+            _ => (Answer::NotFound, None),
+        };
+        asked.answer = answer;
+        asked.honeypot = link.is_some_and(|link| link.kind == LinkKind::Honeypot);
+        asked.values = link.is_some_and(|link| link.destination.slots() > 0);
+        keep(parts, &seen, &asked);
+        respond_click(parts, answer, url.as_deref())
+    });
+    answered.unwrap_or_else(|| nothing(parts))
+}
+
+fn content_answer<'l>(
+    seen: &Seen<'_>,
+    campaign: &'l Campaign,
+    link: &'l Link,
+    query: Option<&str>,
+) -> (Answer, Option<std::borrow::Cow<'l, str>>) {
+    let url = match link.kind {
+        LinkKind::Action | LinkKind::Unsubscribe => return (Answer::NotFound, None),
+        LinkKind::Honeypot => campaign.home.as_str().into(),
+        LinkKind::Content => fill::fill(&link.destination, query),
+    };
+    (click_answer(seen, link.disabled), Some(url))
+}
+
+/// How a click on something that redirects is answered.
+fn click_answer(seen: &Seen<'_>, gone: bool) -> Answer {
+    match seen.method {
+        Method::Post | Method::Other => Answer::Refused,
+        Method::Get | Method::Head if gone => Answer::Gone,
+        Method::Get | Method::Head if seen.headers.speculative() => Answer::Speculation,
+        Method::Get | Method::Head => Answer::Redirected,
+    }
+}
+
+fn respond_click(parts: &Parts, answer: Answer, url: Option<&str>) -> HttpResponse {
+    match (answer, url) {
+        (Answer::Redirected, Some(url)) => respond::found(url),
+        (Answer::Speculation, _) => respond::too_early(),
+        (Answer::Refused, _) => respond::not_allowed("GET, HEAD"),
+        (Answer::Gone, _) => parts.pages.gone(),
+        _ => parts.pages.not_found(),
+    }
+}
+
+fn open(parts: &Parts, request: &HttpRequest, name: &str) -> HttpResponse {
+    let seen = Seen::new(parts, request);
+    let token = name.strip_suffix(".gif").unwrap_or(name);
+    let query = request
+        .uri()
+        .query()
+        .filter(|query| query.len() <= QUERY_BYTES_MAX);
+    let known = resolve(parts, token, |campaign, keys, known| {
+        let mut asked = Asked::of(HitKind::Open, campaign, 0, &known);
+        asked.claim(keys, query);
+        asked.answer = Answer::Pixel;
+        keep(parts, &seen, &asked);
+    });
+    if known.is_none() {
+        parts.counters.unknown();
+    }
+    respond::pixel()
+}
+
+fn short(parts: &Parts, request: &HttpRequest, code: &str) -> HttpResponse {
+    let snapshot = parts.catalogue.load();
+    let Some(link) = snapshot.short_link(code) else {
+        return pages::answer(parts, request);
+    };
+    let seen = Seen::new(parts, request);
+    let gone = link.disabled || link.expires_at.is_some_and(|end| end <= seen.at);
+    let asked = Asked {
+        kind: HitKind::Click,
+        target: Target::Short(link.id.get()),
+        message: None,
+        token: TokenState::None,
+        answer: click_answer(&seen, gone),
+        level: PrivacyLevel::Individual,
+        claimed: false,
+        honeypot: false,
+        values: false,
+        via: None,
+    };
+    keep(parts, &seen, &asked);
+    respond_click(parts, asked.answer, Some(link.destination.as_str()))
+}
+
+/// A request on nothing known: a metric, not a hit.
+pub(super) fn nothing(parts: &Parts) -> HttpResponse {
+    parts.counters.unknown();
+    parts.pages.not_found()
+}

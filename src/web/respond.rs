@@ -1,0 +1,113 @@
+//! Answers of the public listener, each with the headers that it must carry.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    self, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, LOCATION,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+
+/// A transparent GIF of one pixel, 43 bytes.
+const PIXEL: &[u8; 43] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00!\xf9\x04\
+\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
+
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
+const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
+
+/// 302 for a GET, 303 after a POST; `None` if the URL cannot stand in a header, which a
+/// registered destination always can.
+fn redirect(status: StatusCode, url: &str) -> HttpResponse {
+    let Ok(location) = HeaderValue::from_str(url) else {
+        return text(StatusCode::NOT_FOUND, "not found");
+    };
+    let mut answer = HttpResponse::build(status).finish();
+    let headers = answer.headers_mut();
+    headers.insert(LOCATION, location);
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    headers.insert(REFERRER_POLICY, NO_REFERRER);
+    answer
+}
+
+/// The answer of a content link.
+pub(super) fn found(url: &str) -> HttpResponse {
+    redirect(StatusCode::FOUND, url)
+}
+
+/// The answer of a press.
+pub(super) fn see_other(url: &str) -> HttpResponse {
+    redirect(StatusCode::SEE_OTHER, url)
+}
+
+/// The open pixel.
+pub(super) fn pixel() -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "image/gif"))
+        .insert_header((CACHE_CONTROL, NO_STORE))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, NOSNIFF))
+        .body(PIXEL.as_slice())
+}
+
+/// Refuses a speculative request so that the click behind it comes as a request of its own.
+/// Measured in docs/decisions/0001-refused-prefetch-status.md.
+pub(super) fn too_early() -> HttpResponse {
+    let too_early = StatusCode::from_u16(425).unwrap_or(StatusCode::FORBIDDEN);
+    text(too_early, "not before it is clicked")
+}
+
+/// A method that this URL does not take.
+pub(super) fn not_allowed(allow: &'static str) -> HttpResponse {
+    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
+    answer
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static(allow));
+    answer
+}
+
+/// A line of text.
+pub(super) fn text(status: StatusCode, line: &'static str) -> HttpResponse {
+    HttpResponse::build(status)
+        .insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8"))
+        .insert_header((CACHE_CONTROL, NO_STORE))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, NOSNIFF))
+        .body(line)
+}
+
+/// A page. Its form may post to ourselves and end up at `form_to`.
+///
+/// Chromium and WebKit hold the whole chain of redirects after a form's POST to `form-action`, so
+/// the destination's origin alone would strand readers of a destination that redirects on: any
+/// web origin may follow (docs/decisions/0002-form-action.md). With `no-referrer` the form would
+/// post `Origin: null`.
+pub(super) fn page(status: StatusCode, html: String, form_to: Option<&str>) -> HttpResponse {
+    let form_action = match form_to {
+        Some(origin) => format!("'self' {origin} http: https:"),
+        None => "'self'".to_owned(),
+    };
+    let policy = format!(
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action {form_action}; \
+         base-uri 'none'; frame-ancestors 'none'"
+    );
+    let mut answer = HttpResponse::build(status)
+        .insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"))
+        .insert_header((CACHE_CONTROL, NO_STORE))
+        .insert_header((REFERRER_POLICY, SAME_ORIGIN))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, NOSNIFF))
+        .insert_header((X_ROBOTS_TAG, HeaderValue::from_static("noindex, nofollow")))
+        .body(html);
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    answer
+}
+
+/// A file that comes with the program.
+pub(super) fn asset(kind: &'static str, bytes: &'static [u8]) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, kind))
+        .insert_header((CACHE_CONTROL, "public, max-age=86400"))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, NOSNIFF))
+        .body(bytes)
+}
