@@ -2,6 +2,8 @@
 //!
 //! The rooms and which may use which are in `ARCHITECTURE.md`; `tests/tidy.rs` holds them to it.
 
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;

@@ -1,0 +1,103 @@
+//! `cupel serve`.
+
+use std::io::IsTerminal;
+use std::net::{SocketAddr, TcpListener};
+
+use actix_web::rt;
+use actix_web::rt::signal::unix::{SignalKind, signal};
+
+use crate::app::{App, DirectoryLock, Listeners, write_key_file};
+use crate::config::{Config, Flags};
+use crate::shutdown::Stop;
+use crate::telemetry;
+
+use super::Failure;
+
+/// Answer links, pixels and pages, and the API
+///
+/// Example: cupel serve --data /var/lib/cupel --base-url https://t.example.com
+#[derive(Debug, clap::Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let config = Config::load(&self.flags)?;
+        telemetry::start_logs(config.log_format, &config.log_filter);
+        let lock = DirectoryLock::take(&config.data)?;
+        let listeners = Listeners {
+            public: bind("listen", config.listen)?,
+            control: bind("control", config.control)?,
+        };
+        let metrics = telemetry::start_metrics();
+        rt::System::new().block_on(async {
+            let data = config.data.clone();
+            let app = App::build(config, lock, listeners, metrics).await?;
+            announce(&app, &data).await?;
+            let stop = Stop::default();
+            let signals = rt::spawn(stop_on_signal(stop.clone()));
+            let served = app.serve(stop).await;
+            signals.abort();
+            Ok(served?)
+        })
+    }
+}
+
+fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    // Not SO_REUSEPORT: a second server on a port must be told, not share its connections.
+    TcpListener::bind(address).map_err(|error| {
+        let remedy = "choose another address with the flag of that name";
+        let line = format!("{key}: cannot listen on {address}: {error}; {remedy}");
+        Failure::new(Failure::TEMPORARY, line)
+    })
+}
+
+/// Says where everything is, on standard output, and hands over the first API key.
+async fn announce(app: &App, data: &std::path::Path) -> Result<(), Failure> {
+    let (public, control) = app.addresses().map_err(anyhow::Error::from)?;
+    println!("cupel {} serves", env!("CARGO_PKG_VERSION"));
+    println!(
+        "  public   http://{public}  (links begin with {})",
+        app.base_url()
+    );
+    println!("  control  http://{control}/api/v1");
+    println!("  data     {}", data.display());
+    match app.first_key().await {
+        Ok(Some(key)) if std::io::stdout().is_terminal() => {
+            println!("  first API key, shown this once: {}", key.text());
+        }
+        Ok(Some(key)) => {
+            let path = write_key_file(data, &key).map_err(anyhow::Error::from)?;
+            println!("  first API key is in {}", path.display());
+        }
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, "serve: no first API key; see `cupel keys create`"),
+    }
+    Ok(())
+}
+
+/// The first signal asks for an orderly stop, the second ends the process.
+async fn stop_on_signal(stop: Stop) {
+    let (Ok(mut term), Ok(mut int)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        tracing::error!("serve: signals cannot be heard");
+        return;
+    };
+    loop {
+        let heard = tokio::select! {
+            _ = term.recv() => "SIGTERM",
+            _ = int.recv() => "SIGINT",
+        };
+        if stop.asked() {
+            tracing::warn!(signal = heard, "serve: asked again, stopping at once");
+            // The journal holds every answered hit; nothing is lost by leaving now.
+            std::process::exit(0);
+        }
+        tracing::info!(signal = heard, "serve: stopping");
+        stop.ask();
+    }
+}
