@@ -12,8 +12,10 @@
 //! it fails.
 //!
 //! **Order.** Each record gets the edge's next sequence, never reused. A new segment begins at
-//! each start, each `segment_bytes_max`, and after an fsync error: that error is final for its
-//! file, and what was not yet synced is written again, under the same sequences, into the new one.
+//! each start, each `segment_bytes_max`, each 24th of `keep`, and after an fsync error: that error
+//! is final for its file, and what was not yet synced is written again, under the same sequences,
+//! into another one. A segment therefore ends where the next one's first sequence begins, whatever
+//! stands behind that in its file.
 //!
 //! **Reading.** [`Reader`] yields synced records after a position, each sequence once, skips and
 //! counts what does not validate, and never stops at it.
@@ -94,7 +96,7 @@ pub struct JournalOptions {
     pub sync_every: Duration,
     /// A segment of this size is closed and a new one begun.
     pub segment_bytes_max: u64,
-    /// Settled segments younger than this are kept for replay.
+    /// Settled records are kept this long for replay, and no longer: addresses are in them.
     pub keep: Duration,
     /// Settled segments are deleted, oldest first, while the journal is larger than this.
     pub bytes_max: u64,
@@ -144,6 +146,13 @@ pub enum JournalError {
     NotSynced,
 }
 
+impl JournalOptions {
+    /// A segment is closed when it is this old, so that what lies in it can be deleted in time.
+    fn segment_age_max(&self) -> Duration {
+        self.keep / 24
+    }
+}
+
 impl JournalError {
     fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
@@ -189,7 +198,9 @@ impl Journal {
         let edge = segment::edge(directory)?;
         let counts = JournalCounts::default();
         let last = reader::last_sequence(directory, &counts)?;
-        let writer = writer::Writer::open(directory, edge, last + 1, &options)?;
+        let first = segment::create(directory, edge, last + 1, |_| Vec::new())?;
+        segment::sync_directory(directory)?;
+        let writer = writer::Writer::new(first, last + 1, &options);
         let (synced, _) = watch::channel(last);
         Ok(Arc::new(Self {
             directory: directory.to_owned(),

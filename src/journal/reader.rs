@@ -21,7 +21,6 @@ struct Cursor {
     offset: u64,
     buffer: Vec<u8>,
     at: usize,
-    in_damage: bool,
 }
 
 impl Cursor {
@@ -43,7 +42,6 @@ impl Cursor {
             offset: segment::HEADER_BYTES,
             buffer: Vec::new(),
             at: 0,
-            in_damage: false,
         }))
     }
 
@@ -56,41 +54,53 @@ impl Cursor {
                     self.forget();
                     return Ok(None);
                 }
-                self.at += frame.length;
-                self.offset += frame.length as u64;
-                self.in_damage = false;
+                self.skip(frame.length);
                 return Ok(Some(frame));
             }
             // A record may lie across the end of the buffer: read on before calling it damaged.
             if rest.len() < RECORD_BYTES_MAX && self.refill()? {
                 continue;
             }
-            let rest = self.buffer.get(self.at..).unwrap_or_default();
-            if !self.valid_after(rest, synced) {
+            let from = self.offset;
+            if !self.find_valid(synced)? {
+                self.offset = from;
                 self.forget();
                 return Ok(None);
             }
-            if !self.in_damage {
-                self.in_damage = true;
-                counts.damaged.fetch_add(1, Ordering::Relaxed);
-                let path = self.path.display();
-                tracing::error!(%path, offset = self.offset, "journal: skipping damaged bytes");
-            }
-            self.at += ALIGN;
-            self.offset += ALIGN as u64;
+            counts.damaged.fetch_add(1, Ordering::Relaxed);
+            let (path, bytes) = (self.path.display(), self.offset - from);
+            tracing::error!(%path, offset = from, bytes, "journal: skipped damaged bytes");
         }
     }
 
-    /// Whether a valid synced record follows somewhere in `rest`: then what stands at its front
-    /// is damage; else it is the end, or a record that is being written. A record that is not
-    /// synced proves nothing: one read may see it whole and the one before it half written.
-    fn valid_after(&self, rest: &[u8], synced: u64) -> bool {
-        (ALIGN..rest.len()).step_by(ALIGN).any(|at| {
-            let frame = rest
-                .get(at..)
-                .and_then(|rest| frame::read(self.epoch, rest));
-            frame.is_some_and(|frame| frame.sequence <= synced)
-        })
+    /// Moves to the next valid synced record; `false` if there is none, so that what stands here
+    /// is the end, or records that are being written. One that is not synced proves nothing: one
+    /// read may see it whole and the one before it half written.
+    fn find_valid(&mut self, synced: u64) -> Result<bool, JournalError> {
+        loop {
+            let rest = self.buffer.get(self.at..).unwrap_or_default();
+            let found = (ALIGN..rest.len()).step_by(ALIGN).find(|at| {
+                let frame = rest
+                    .get(*at..)
+                    .and_then(|rest| frame::read(self.epoch, rest));
+                frame.is_some_and(|frame| frame.sequence <= synced)
+            });
+            if let Some(at) = found {
+                self.skip(at);
+                return Ok(true);
+            }
+            // The last record of the buffer may be cut: look at it again with what follows.
+            let looked_at = rest.len().saturating_sub(RECORD_BYTES_MAX) / ALIGN * ALIGN;
+            self.skip(looked_at);
+            if !self.refill()? {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn skip(&mut self, bytes: usize) {
+        self.at += bytes;
+        self.offset += bytes as u64;
     }
 
     /// Drops what was read of records that were perhaps still being written.
@@ -122,7 +132,11 @@ pub struct Reader {
     journal: Arc<Journal>,
     position: u64,
     cursor: Option<(u64, Cursor)>,
+    limited: bool,
 }
+
+/// Bytes of side texts that one read hands out at most.
+const TEXT_BYTES_MAX: usize = 8 << 20;
 
 impl Reader {
     pub(super) fn new(journal: Arc<Journal>, position: u64) -> Self {
@@ -130,6 +144,7 @@ impl Reader {
             journal,
             position,
             cursor: None,
+            limited: false,
         }
     }
 
@@ -139,6 +154,12 @@ impl Reader {
         self.position
     }
 
+    /// Whether the last read stopped at a limit, with more to come at once.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        self.limited
+    }
+
     /// Up to `records_max` records in order, each with its sequence; empty when everything that
     /// is synced has been read.
     ///
@@ -146,35 +167,43 @@ impl Reader {
     /// A segment cannot be read. The position has not moved past anything unread.
     pub fn read(&mut self, records_max: usize) -> Result<Vec<(u64, Entry)>, JournalError> {
         let synced = self.journal.synced_to();
+        let mut text_bytes = 0;
         let mut entries = Vec::new();
-        while entries.len() < records_max && self.position < synced {
-            if self.cursor.is_none() && !self.open_segment()? {
+        let segments = segment::list(&self.journal.directory)?;
+        while entries.len() < records_max && text_bytes < TEXT_BYTES_MAX && self.position < synced {
+            if self.cursor.is_none() && !self.open_segment(&segments)? {
                 break;
             }
-            let Some((_, cursor)) = &mut self.cursor else {
+            let Some((first, cursor)) = &mut self.cursor else {
                 break;
             };
-            match cursor.next(synced, &self.journal.counts)? {
+            // What stands behind the next segment's first sequence was written again there.
+            let after = segments.iter().find(|one| one.first > *first);
+            let end = after.map_or(u64::MAX, |after| after.first - 1);
+            match cursor.next(synced.min(end), &self.journal.counts)? {
                 Some(frame) if frame.sequence > self.position => {
                     self.position = frame.sequence;
+                    if let Some(Entry::Side(side)) = &frame.entry {
+                        text_bytes += side.text.len();
+                    }
                     if let Some(entry) = frame.entry {
                         entries.push((frame.sequence, entry));
                     }
                 }
                 Some(_) => {}
                 None => {
-                    if !self.next_segment()? {
+                    if !self.next_segment(&segments)? {
                         break;
                     }
                 }
             }
         }
+        self.limited = entries.len() >= records_max || text_bytes >= TEXT_BYTES_MAX;
         Ok(entries)
     }
 
     /// Opens the segment that the next record lies in.
-    fn open_segment(&mut self) -> Result<bool, JournalError> {
-        let segments = segment::list(&self.journal.directory)?;
+    fn open_segment(&mut self, segments: &[segment::Listed]) -> Result<bool, JournalError> {
         let next = self.position + 1;
         let index = segments
             .iter()
@@ -184,11 +213,10 @@ impl Reader {
     }
 
     /// Moves to the segment after the current one; whether there is one.
-    fn next_segment(&mut self) -> Result<bool, JournalError> {
+    fn next_segment(&mut self, segments: &[segment::Listed]) -> Result<bool, JournalError> {
         let Some((current, _)) = &self.cursor else {
             return Ok(false);
         };
-        let segments = segment::list(&self.journal.directory)?;
         let index = segments.partition_point(|one| one.first <= *current);
         self.open_from(segments.get(index..).unwrap_or_default())
     }
@@ -205,24 +233,29 @@ impl Reader {
 }
 
 /// The highest sequence in the journal, 0 if it is empty; everything up to it is synced then.
+///
+/// Where the end of a segment cannot be read, it is the highest that its bytes could have held:
+/// no sequence is ever given twice.
 pub(super) fn last_sequence(directory: &Path, counts: &JournalCounts) -> Result<u64, JournalError> {
     let segments = segment::list(directory)?;
-    let mut last = 0;
-    for listed in segments.iter().rev() {
-        last = last.max(listed.first.saturating_sub(1));
-        if let Some(mut cursor) = Cursor::open(listed, counts)? {
-            // A process that was killed may have left this to the page cache.
-            cursor
-                .file
-                .sync_all()
-                .map_err(JournalError::io(&listed.path))?;
-            while let Some(frame) = cursor.next(u64::MAX, counts)? {
-                last = last.max(frame.sequence);
-            }
-            if last >= listed.first {
-                break;
-            }
-        }
+    let Some(newest) = segments.last() else {
+        return Ok(0);
+    };
+    // A process that was killed may have left records to the page cache.
+    for listed in &segments {
+        let synced = File::open(&listed.path).and_then(|file| file.sync_all());
+        synced.map_err(JournalError::io(&listed.path))?;
     }
-    Ok(last)
+    let about = std::fs::metadata(&newest.path).map_err(JournalError::io(&newest.path))?;
+    let records = about.len().saturating_sub(segment::HEADER_BYTES);
+    let could_be = newest.first.saturating_sub(1) + records.div_ceil(ALIGN as u64);
+    let Some(mut cursor) = Cursor::open(newest, counts)? else {
+        return Ok(could_be);
+    };
+    let mut last = newest.first.saturating_sub(1);
+    while let Some(frame) = cursor.next(u64::MAX, counts)? {
+        last = last.max(frame.sequence);
+    }
+    let whole = cursor.offset >= about.len();
+    Ok(if whole { last } else { last.max(could_be) })
 }

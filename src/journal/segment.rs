@@ -12,7 +12,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::record::take;
 use crate::domain::time::Micros;
@@ -51,17 +54,81 @@ pub(super) fn list(directory: &Path) -> Result<Vec<Listed>, JournalError> {
     Ok(found)
 }
 
-/// Creates a segment, durable before it is used: header, file, directory.
+/// A segment that is being written.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) file: Arc<File>,
+    pub(super) path: PathBuf,
+    pub(super) epoch: u32,
+}
+
+/// A new segment that begins with `first` and holds `records`, sealed by `seal` for its epoch.
+///
+/// It is written under another name, fsynced, and then takes its own, so that a name only ever
+/// stands for a whole header. The caller syncs the directory.
 pub(super) fn create(
     directory: &Path,
     edge: EdgeId,
     first: u64,
-) -> Result<(File, PathBuf, u32), JournalError> {
-    let path = directory.join(format!("{first:020}.{EXTENSION}"));
+    seal: impl FnOnce(u32) -> Vec<u8>,
+) -> Result<Segment, JournalError> {
+    let prepared = prepare(directory)?;
+    let records = seal(prepared.epoch);
+    let write = || {
+        prepared
+            .file
+            .write_all_at(&header(prepared.epoch, edge, first), 0)?;
+        prepared.file.write_all_at(&records, HEADER_BYTES)?;
+        prepared.file.sync_all()
+    };
+    write().map_err(JournalError::io(&prepared.path))?;
+    prepared.named(directory, first)
+}
+
+/// A segment without a name or a first record, made ahead of need.
+pub(super) fn prepare(directory: &Path) -> Result<Segment, JournalError> {
+    let path = directory.join("next.segment");
     let mut random = [0; 4];
     getrandom::fill(&mut random)
         .map_err(|error| JournalError::io(&path)(std::io::Error::other(error)))?;
-    let epoch = u32::from_le_bytes(random);
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(JournalError::io(&path))?;
+    file.write_all_at(&[0; 64], 0)
+        .and_then(|()| file.sync_all())
+        .map_err(JournalError::io(&path))?;
+    Ok(Segment {
+        file: Arc::new(file),
+        path,
+        epoch: u32::from_le_bytes(random),
+    })
+}
+
+impl Segment {
+    /// Begins a prepared segment: header, then its name.
+    pub(super) fn begin(
+        self,
+        directory: &Path,
+        edge: EdgeId,
+        first: u64,
+    ) -> Result<Self, JournalError> {
+        let written = self.file.write_all_at(&header(self.epoch, edge, first), 0);
+        written.map_err(JournalError::io(&self.path))?;
+        self.named(directory, first)
+    }
+
+    fn named(self, directory: &Path, first: u64) -> Result<Self, JournalError> {
+        let path = directory.join(format!("{first:020}.{EXTENSION}"));
+        fs::rename(&self.path, &path).map_err(JournalError::io(&path))?;
+        Ok(Self { path, ..self })
+    }
+}
+
+fn header(epoch: u32, edge: EdgeId, first: u64) -> Vec<u8> {
     let mut header = Vec::with_capacity(64);
     header.extend_from_slice(MAGIC);
     header.extend_from_slice(&VERSION.to_le_bytes());
@@ -70,24 +137,7 @@ pub(super) fn create(
     header.extend_from_slice(&first.to_le_bytes());
     header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
     header.resize(64, 0);
-    // A segment of this name can only be one without a single valid record, or one whose fsync
-    // failed: it is set aside, for a person to look at, unless it is just a header.
-    if fs::metadata(&path).is_ok_and(|about| about.len() > HEADER_BYTES) {
-        let aside = path.with_extension(format!("{epoch:08x}.damaged"));
-        fs::rename(&path, &aside).map_err(JournalError::io(&path))?;
-        tracing::error!(path = %aside.display(), "journal: set a damaged segment aside");
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(&path)
-        .map_err(JournalError::io(&path))?;
-    file.write_all(&header)
-        .and_then(|()| file.sync_all())
-        .map_err(JournalError::io(&path))?;
-    sync_directory(directory)?;
-    Ok((file, path, epoch))
+    header
 }
 
 /// Reads a segment's header: its epoch, or `None` if it is damaged.
@@ -137,10 +187,14 @@ pub(super) fn edge(directory: &Path) -> Result<EdgeId, JournalError> {
             getrandom::fill(&mut random)
                 .map_err(|error| JournalError::io(&path)(std::io::Error::other(error)))?;
             let edge = EdgeId(u32::from_le_bytes(random));
-            let mut file = File::create(&path).map_err(JournalError::io(&path))?;
-            writeln!(file, "{edge}")
-                .and_then(|()| file.sync_all())
-                .map_err(JournalError::io(&path))?;
+            let beside = directory.join("edge.new");
+            let write = || {
+                let mut file = File::create(&beside)?;
+                writeln!(file, "{edge}")?;
+                file.sync_all()?;
+                fs::rename(&beside, &path)
+            };
+            write().map_err(JournalError::io(&path))?;
             sync_directory(directory)?;
             Ok(edge)
         }
@@ -166,13 +220,14 @@ pub(super) fn expire(
         });
         sizes.push((about.len(), changed.unwrap_or(now.get())));
     }
+    let keep = micros(options.keep);
+    let keep_records = keep.saturating_sub(micros(options.segment_age_max()));
     let mut total: u64 = sizes.iter().map(|(bytes, _)| bytes).sum();
-    let keep = i64::try_from(options.keep.as_micros()).unwrap_or(i64::MAX);
     let mut deleted = false;
     for (pair, (bytes, changed)) in segments.windows(2).zip(&sizes) {
         let [segment, next] = pair else { break };
         let settled = next.first <= settled_to.saturating_add(1);
-        let old = now.get().saturating_sub(*changed) > keep;
+        let old = now.get().saturating_sub(*changed) > keep_records;
         if !settled || !(old || total > options.bytes_max) {
             break;
         }
@@ -184,4 +239,8 @@ pub(super) fn expire(
         sync_directory(directory)?;
     }
     Ok(total)
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

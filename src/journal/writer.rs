@@ -1,9 +1,12 @@
 //! The one writer: sequences, the open segment, and what of it is not yet on the disk.
+//!
+//! Requests only append. Everything that waits for the disk (syncing, beginning the next segment,
+//! writing an unsynced tail again) is done by the syncer, outside the lock where it can be.
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,36 +14,29 @@ use std::time::{Duration, Instant};
 use crate::domain::record::{Act, Hit};
 
 use super::frame::{self, Place, Side, SideKind};
-use super::{Accepted, EdgeId, JournalCounts, JournalError, JournalOptions, segment};
+use super::segment::{self, Segment};
+use super::{Accepted, JournalCounts, JournalError, JournalOptions};
 
-/// Bytes kept in memory to be written again should their fsync fail; a writer that is this far
-/// ahead of the disk keeps only the newest.
+/// Bytes kept in memory to be written again should their fsync fail. A disk that is this far
+/// behind takes nothing more: hits are then dropped and counted, acts answered 503.
 const UNSYNCED_BYTES_MAX: usize = 64 << 20;
 
 #[derive(Debug)]
 struct Open {
-    file: Arc<File>,
-    path: PathBuf,
-    epoch: u32,
+    segment: Segment,
+    since: Instant,
     offset: u64,
     next: u64,
     /// Ids whose text stands in this segment.
     known: HashSet<u64>,
-    /// Records since the last sync, all of this segment.
+    /// Records of this segment since its last sync.
     unsynced: Vec<u8>,
-    /// Bytes ever written before those: what is synced is told by this count.
+    /// Bytes of this segment that are synced.
     synced_bytes: u64,
     oldest: Option<Instant>,
     hurry: bool,
     side_hour: i64,
     side_count: u32,
-}
-
-impl Open {
-    fn forget_unsynced(&mut self) {
-        self.synced_bytes += self.unsynced.len() as u64;
-        self.unsynced.clear();
-    }
 }
 
 /// What a sync has to make durable.
@@ -52,47 +48,53 @@ pub(super) struct Pending {
     pub(super) oldest: Instant,
 }
 
+/// A segment that is no longer written, and its records that are not yet synced.
+pub(super) struct Closing {
+    pub(super) segment: Segment,
+    pub(super) tail: Vec<u8>,
+    pub(super) last: u64,
+    /// Its fsync failed: only the tail, written again, counts.
+    pub(super) poisoned: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct Writer {
-    directory: PathBuf,
-    edge: EdgeId,
     segment_bytes_max: u64,
+    segment_age_max: Duration,
     side_texts_per_hour_max: u32,
     open: Mutex<Open>,
     wake: Condvar,
     last: AtomicU64,
 }
 
+impl Open {
+    fn new(segment: Segment, next: u64) -> Self {
+        Self {
+            segment,
+            since: Instant::now(),
+            offset: segment::HEADER_BYTES,
+            next,
+            known: HashSet::new(),
+            unsynced: Vec::new(),
+            synced_bytes: 0,
+            oldest: None,
+            hurry: false,
+            side_hour: 0,
+            side_count: 0,
+        }
+    }
+}
+
 impl Writer {
-    pub(super) fn open(
-        directory: &Path,
-        edge: EdgeId,
-        next: u64,
-        options: &JournalOptions,
-    ) -> Result<Self, JournalError> {
-        let (file, path, epoch) = segment::create(directory, edge, next)?;
-        Ok(Self {
-            directory: directory.to_owned(),
-            edge,
+    pub(super) fn new(segment: Segment, next: u64, options: &JournalOptions) -> Self {
+        Self {
             segment_bytes_max: options.segment_bytes_max,
+            segment_age_max: options.segment_age_max(),
             side_texts_per_hour_max: options.side_texts_per_hour_max,
-            open: Mutex::new(Open {
-                file: Arc::new(file),
-                path,
-                epoch,
-                offset: segment::HEADER_BYTES,
-                next,
-                known: HashSet::new(),
-                unsynced: Vec::new(),
-                synced_bytes: 0,
-                oldest: None,
-                hurry: false,
-                side_hour: 0,
-                side_count: 0,
-            }),
+            open: Mutex::new(Open::new(segment, next)),
             wake: Condvar::new(),
             last: AtomicU64::new(next - 1),
-        })
+        }
     }
 
     pub(super) fn last(&self) -> u64 {
@@ -126,9 +128,9 @@ impl Writer {
         counts: &JournalCounts,
     ) -> Result<u64, JournalError> {
         let mut open = self.lock();
-        self.roll_if_full(&mut open)?;
         let mut bytes = Vec::with_capacity(128);
         let mut sequence = open.next;
+        let epoch = open.segment.epoch;
         let mut noted = [0; 2];
         let ids = [
             (SideKind::Agent, hit.agent),
@@ -138,31 +140,16 @@ impl Writer {
             if id == 0 || open.known.contains(&id) || !self.may_note(&mut open, hit, counts) {
                 continue;
             }
-            let place = Place {
-                epoch: open.epoch,
-                sequence,
+            let side = Side {
+                kind,
+                id,
+                text: text(kind),
             };
-            frame::write_side(
-                &mut bytes,
-                place,
-                hit.at,
-                &Side {
-                    kind,
-                    id,
-                    text: text(kind),
-                },
-            );
+            frame::write_side(&mut bytes, Place { epoch, sequence }, hit.at, &side);
             *noted = id;
             sequence += 1;
         }
-        frame::write_hit(
-            &mut bytes,
-            Place {
-                epoch: open.epoch,
-                sequence,
-            },
-            hit,
-        );
+        frame::write_hit(&mut bytes, Place { epoch, sequence }, hit);
         self.write(&mut open, &bytes, sequence)?;
         open.known.extend(noted.iter().filter(|id| **id != 0));
         Ok(sequence)
@@ -191,13 +178,12 @@ impl Writer {
 
     fn append_one(&self, frame: impl FnOnce(&mut Vec<u8>, Place)) -> Result<u64, JournalError> {
         let mut open = self.lock();
-        self.roll_if_full(&mut open)?;
         let mut bytes = Vec::with_capacity(64);
         let sequence = open.next;
         frame(
             &mut bytes,
             Place {
-                epoch: open.epoch,
+                epoch: open.segment.epoch,
                 sequence,
             },
         );
@@ -205,45 +191,22 @@ impl Writer {
         Ok(sequence)
     }
 
-    /// Writes whole frames at the end of the segment. After an error nothing has moved: the next
+    /// Writes whole records at the end of the segment. After an error nothing has moved: the next
     /// write goes over whatever part of this one reached the file.
     fn write(&self, open: &mut Open, bytes: &[u8], last: u64) -> Result<(), JournalError> {
-        open.file
-            .write_all_at(bytes, open.offset)
-            .map_err(JournalError::io(&open.path))?;
+        if open.unsynced.len() + bytes.len() > UNSYNCED_BYTES_MAX {
+            return Err(JournalError::NotSynced);
+        }
+        let written = open.segment.file.write_all_at(bytes, open.offset);
+        written.map_err(JournalError::io(&open.segment.path))?;
         open.offset += bytes.len() as u64;
         open.next = last + 1;
-        if open.unsynced.len() + bytes.len() > UNSYNCED_BYTES_MAX {
-            open.forget_unsynced();
-        }
         open.unsynced.extend_from_slice(bytes);
         if open.oldest.is_none() {
             open.oldest = Some(Instant::now());
             self.wake.notify_one();
         }
         self.last.store(last, Ordering::Release);
-        Ok(())
-    }
-
-    fn roll_if_full(&self, open: &mut Open) -> Result<(), JournalError> {
-        if open.offset < self.segment_bytes_max {
-            return Ok(());
-        }
-        // The old file's tail must be durable before its successor is all that a sync looks at.
-        open.file
-            .sync_data()
-            .map_err(JournalError::io(&open.path))?;
-        open.forget_unsynced();
-        self.replace(open)
-    }
-
-    fn replace(&self, open: &mut Open) -> Result<(), JournalError> {
-        let (file, path, epoch) = segment::create(&self.directory, self.edge, open.next)?;
-        open.file = Arc::new(file);
-        open.path = path;
-        open.epoch = epoch;
-        open.offset = segment::HEADER_BYTES;
-        open.known.clear();
         Ok(())
     }
 
@@ -271,8 +234,8 @@ impl Writer {
                 open.hurry = false;
                 open.oldest = None;
                 return Some(Pending {
-                    file: Arc::clone(&open.file),
-                    path: open.path.clone(),
+                    file: Arc::clone(&open.segment.file),
+                    path: open.segment.path.clone(),
                     last: open.next - 1,
                     bytes: open.synced_bytes + open.unsynced.len() as u64,
                     oldest,
@@ -286,7 +249,12 @@ impl Writer {
         }
     }
 
-    /// The first `bytes` ever written are durable.
+    /// What was pending still is.
+    pub(super) fn retry(&self) {
+        self.lock().oldest.get_or_insert_with(Instant::now);
+    }
+
+    /// The first `bytes` of this segment's records are durable.
     pub(super) fn synced(&self, bytes: u64) {
         let mut open = self.lock();
         let newly = bytes.saturating_sub(open.synced_bytes);
@@ -297,26 +265,51 @@ impl Writer {
         open.synced_bytes += newly as u64;
     }
 
-    /// After an fsync error: everything not synced is written again, into a new segment, under
-    /// the same sequences.
-    pub(super) fn rewrite(&self) -> Result<(), JournalError> {
+    /// Whether the open segment is large or old enough to be closed. An empty one never is.
+    pub(super) fn is_full(&self) -> bool {
+        let open = self.lock();
+        let old = open.since.elapsed() >= self.segment_age_max;
+        open.offset > segment::HEADER_BYTES && (old || open.offset >= self.segment_bytes_max)
+    }
+
+    /// Goes on in another segment, which `make` makes to begin with the next sequence. Quick:
+    /// it only renames. What it returns must be synced before anything after it counts as synced.
+    pub(super) fn switch(
+        &self,
+        make: impl FnOnce(u64) -> Result<Segment, JournalError>,
+    ) -> Result<Closing, JournalError> {
         let mut open = self.lock();
-        let old_epoch = open.epoch;
-        let tail = open.unsynced.clone();
-        let first = frame::read(old_epoch, &tail).map_or(open.next, |frame| frame.sequence);
-        let next = open.next;
-        open.next = first;
-        let replaced = self.replace(&mut open);
-        open.next = next;
-        replaced?;
-        let again = frame::reseal(&tail, old_epoch, open.epoch);
-        open.unsynced.clone_from(&again);
-        let offset = open.offset;
-        open.file
-            .write_all_at(&again, offset)
-            .map_err(JournalError::io(&open.path))?;
-        open.offset += again.len() as u64;
-        open.oldest = Some(Instant::now());
+        let segment = make(open.next)?;
+        let mut fresh = Open::new(segment, open.next);
+        (fresh.side_hour, fresh.side_count) = (open.side_hour, open.side_count);
+        let old = std::mem::replace(&mut *open, fresh);
+        // Somebody may be waiting for what was written to the old one.
+        open.oldest = old.oldest;
+        open.hurry = old.hurry;
+        let last = old.next - 1;
+        Ok(Closing {
+            segment: old.segment,
+            tail: old.unsynced,
+            last,
+            poisoned: false,
+        })
+    }
+
+    /// After an fsync error: everything of this segment that is not synced is written again, into
+    /// another one, under the same sequences. On an error nothing has changed; try again.
+    pub(super) fn rewrite(
+        &self,
+        make: impl FnOnce(u32, &[u8]) -> Result<Option<Segment>, JournalError>,
+    ) -> Result<(), JournalError> {
+        let mut open = self.lock();
+        let Some(segment) = make(open.segment.epoch, &open.unsynced)? else {
+            return Ok(());
+        };
+        open.segment = segment;
+        open.offset = segment::HEADER_BYTES + open.unsynced.len() as u64;
+        open.unsynced.clear();
+        open.synced_bytes = open.offset - segment::HEADER_BYTES;
+        open.known.clear();
         Ok(())
     }
 }
