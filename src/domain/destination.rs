@@ -26,6 +26,9 @@ pub enum DestinationError {
     /// Leading or trailing white space, or spaces inside.
     #[error("contains white space; write it as %20")]
     Space,
+    /// A backslash, which browsers take for a slash and others do not.
+    #[error("contains a backslash; write it as %5C")]
+    Backslash,
     /// Not absolute, or not a URL at all.
     #[error("is not an absolute URL such as https://example.com/page")]
     NotAbsolute,
@@ -35,6 +38,9 @@ pub enum DestinationError {
     /// User name or password before the host.
     #[error("contains a user name or password")]
     Credentials,
+    /// Slots that are not numbered from 1 without gaps.
+    #[error("has slots that are not numbered {{v1}}, {{v2}} and so on")]
+    Slots,
     /// No host, or a merge tag in it.
     #[error("has no usable host; merge tags are allowed in path, query and fragment only")]
     Host,
@@ -56,6 +62,9 @@ impl Destination {
         if text.chars().any(char::is_whitespace) {
             return Err(DestinationError::Space);
         }
+        if text.contains('\\') {
+            return Err(DestinationError::Backslash);
+        }
         let (slashes, url) = (text.split_once("://"), Url::parse(text));
         let (Some((scheme, after)), Ok(url)) = (slashes, url) else {
             return Err(match Url::parse(text) {
@@ -72,17 +81,15 @@ impl Destination {
         if after.starts_with(['/', '\\']) || !usable_host(&url) {
             return Err(DestinationError::Host);
         }
-        Self::from_url(url)
+        Self::from_url(text, url)
     }
 
-    fn from_url(url: Url) -> Result<Self, DestinationError> {
+    fn from_url(given: &str, url: Url) -> Result<Self, DestinationError> {
         let mut text = String::from(url);
-        let slots = count_slots(&text);
-        if slots > 0 {
-            // The parser encodes braces in paths; slots are kept readable in one form everywhere.
-            for n in 1..=slots {
-                text = text.replace(&format!("%7Bv{n}%7D"), &format!("{{v{n}}}"));
-            }
+        let slots = count_slots(given)?;
+        // The parser encodes braces in paths; slots are kept readable in one form everywhere.
+        for n in 1..=slots {
+            text = text.replace(&format!("%7Bv{n}%7D"), &format!("{{v{n}}}"));
         }
         if text.len() > DESTINATION_BYTES_MAX {
             return Err(DestinationError::TooLong);
@@ -96,7 +103,7 @@ impl Destination {
     /// A destination that this type wrote before: from store or catalogue, not from outside.
     #[must_use]
     pub fn stored(text: String) -> Self {
-        let slots = count_slots(&text);
+        let slots = count_slots(&text).unwrap_or(0);
         Self {
             text: text.into_boxed_str(),
             slots,
@@ -132,23 +139,35 @@ fn has_credentials(after_slashes: &str) -> bool {
     authority.contains('@')
 }
 
-fn usable_host(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => {
-            !name.is_empty() && !name.contains(['{', '}', '[', ']', '%', '*', '|', '<', '>'])
-        }
-        Some(Host::Ipv4(_) | Host::Ipv6(_)) => url.port() != Some(0),
+/// Whether a host can be connected to and stand in a policy header: the URL standard lets names
+/// contain `;`, `,`, quotes and merge tags.
+#[must_use]
+pub fn usable_host(url: &Url) -> bool {
+    let letters = |label: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        (1..=63).contains(&label.len()) && label.bytes().all(plain)
+    };
+    let host = match url.host() {
+        Some(Host::Domain(name)) => name
+            .strip_suffix('.')
+            .unwrap_or(name)
+            .split('.')
+            .all(letters),
+        Some(Host::Ipv4(_) | Host::Ipv6(_)) => true,
         None => false,
-    }
+    };
+    host && url.port() != Some(0)
 }
 
-fn count_slots(text: &str) -> u8 {
-    (1..=9)
-        .take_while(|n| {
-            text.contains(&format!("{{v{n}}}")) || text.contains(&format!("%7Bv{n}%7D"))
-        })
-        .last()
-        .unwrap_or(0)
+/// How many slots a URL has; they are numbered from 1 without gaps.
+fn count_slots(text: &str) -> Result<u8, DestinationError> {
+    let has = |n: &u8| text.contains(&format!("{{v{n}}}"));
+    let slots = (1..=9).take_while(has).last().unwrap_or(0);
+    if (slots + 1..=9).any(|n| has(&n)) {
+        Err(DestinationError::Slots)
+    } else {
+        Ok(slots)
+    }
 }
 
 #[cfg(test)]
@@ -208,7 +227,8 @@ mod tests {
             ("https://example.com/a b", E::Space),
             ("https://example.com/\r\nSet-Cookie: a=b", E::Control),
             ("//evil.example/", E::NotAbsolute),
-            ("/\\evil.example", E::NotAbsolute),
+            ("/\\evil.example", E::Backslash),
+            ("https://a.example\\@evil.example/", E::Backslash),
             ("/path", E::NotAbsolute),
             ("", E::NotAbsolute),
             ("https:evil.example", E::NotAbsolute),
@@ -217,6 +237,12 @@ mod tests {
             ("https://user:pass@example.com/", E::Credentials),
             ("https://@example.com/", E::Credentials),
             ("https://example.com:0x/", E::NotAbsolute),
+            ("https://example.com:0/", E::Host),
+            ("https://a;sandbox.example/", E::Host),
+            ("https://a,b.example/", E::Host),
+            ("https://a..example/", E::Host),
+            ("https://a.example/{v2}", E::Slots),
+            ("https://a.example/{v1}/{v3}", E::Slots),
             ("https://", E::NotAbsolute),
         ] {
             assert_eq!(Destination::parse(given), Err(why), "{given:?}");

@@ -145,8 +145,14 @@ impl Hit {
             network: NetworkFacts::default(),
             http: HttpVersion::Http11,
             scheme: Scheme::Https,
+            // A score tells the signals apart that it is the sum of; the class stays.
+            verdict: Verdict {
+                score: Score::from_tenths(0),
+                ..self.verdict
+            },
             claimed: false,
             values: false,
+            via: None,
             ..self
         }
     }
@@ -409,7 +415,14 @@ mod tests {
             (kept.facts, kept.network),
             (Facts::NONE, NetworkFacts::default())
         );
-        assert_eq!((kept.target, kept.verdict), (hit().target, hit().verdict));
+        assert_eq!(
+            (kept.target, kept.verdict.class),
+            (hit().target, hit().verdict.class)
+        );
+        assert_eq!(
+            (kept.verdict.score, kept.via),
+            (Score::from_tenths(0), None)
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Fills the slots of a templated destination (`{v1}`, `{v2}`, …) with the values of the query.
 //!
 //! A value is decoded once and encoded once, so it can end neither its place in the URL nor the
-//! URL. One that could change where the URL leads (`.`, `..`, a slash), or is too long, is left
+//! URL. One that could change where the URL leads (dots alone, a slash), or is too long, is left
 //! empty: the redirect goes on.
 
 use std::borrow::Cow;
@@ -50,7 +50,7 @@ fn value(query: &str, n: u8) -> Vec<u8> {
     let raw = parameter(query, &format!("v{n}")).unwrap_or_default();
     let decoded = decode(raw);
     let harmless = decoded.len() <= VALUE_BYTES_MAX
-        && !matches!(decoded.as_slice(), b"." | b"..")
+        && (decoded.is_empty() || decoded.iter().any(|byte| *byte != b'.'))
         && decoded
             .iter()
             .all(|byte| !byte.is_ascii_control() && !matches!(byte, b'/' | b'\\'));

@@ -46,6 +46,9 @@ pub enum KeyRingError {
     /// The change would leave the ring without a signing key.
     #[error("key {0} signs new tokens; rotate first")]
     Signs(u8),
+    /// Keys only age: one that was given away must not come back.
+    #[error("key {0} can only go on from verifying to aged to revoked")]
+    Backwards(u8),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -74,14 +77,19 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
-    /// Opens the ring in `directory`, or makes one if there is none.
+    /// Opens the ring in `directory`, or makes one if there is none and nothing has been signed
+    /// yet (`fresh`).
     ///
     /// # Errors
-    /// It cannot be read, is not a ring, or cannot be made.
-    pub fn open(directory: &Path) -> Result<Self, KeyRingError> {
+    /// It cannot be read, is not a ring, is missing, or cannot be made.
+    pub fn open(directory: &Path, fresh: bool) -> Result<Self, KeyRingError> {
         let path = directory.join(FILE);
         match fs::read_to_string(&path) {
             Ok(text) => parse(path, &text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !fresh => {
+                let what = "is missing, and links signed with it are out".to_owned();
+                Err(KeyRingError::Form { path, what })
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let made = fs::DirBuilder::new()
                     .recursive(true)
@@ -160,8 +168,11 @@ impl KeyRing {
             .iter_mut()
             .find(|key| key.id == id)
             .ok_or(KeyRingError::Unknown(id))?;
-        if key.state == KeyState::Signing || state == KeyState::Signing {
+        if key.state == KeyState::Signing {
             return Err(KeyRingError::Signs(id));
+        }
+        if state < key.state {
+            return Err(KeyRingError::Backwards(id));
         }
         key.state = state;
         self.replace(keys)
@@ -276,14 +287,23 @@ mod tests {
     fn a_ring_is_read_back_and_always_has_one_signing_key() {
         let directory = tempfile::tempdir().unwrap();
         let keys = directory.path().join("keys");
-        let mut ring = KeyRing::open(&keys).unwrap();
+        let mut ring = KeyRing::open(&keys, true).unwrap();
         assert_eq!(ring.rotate().unwrap(), 2);
         assert!(matches!(
             ring.set_state(2, KeyState::Aged),
             Err(KeyRingError::Signs(2))
         ));
         ring.set_state(1, KeyState::Revoked).unwrap();
-        let again = KeyRing::open(&keys).unwrap();
+        assert!(matches!(
+            ring.set_state(1, KeyState::Aged),
+            Err(KeyRingError::Backwards(1))
+        ));
+        let elsewhere = directory.path().join("lost");
+        assert!(matches!(
+            KeyRing::open(&elsewhere, false),
+            Err(KeyRingError::Form { .. })
+        ));
+        let again = KeyRing::open(&keys, true).unwrap();
         let states: Vec<_> = again.keys().collect();
         assert_eq!(states, [(1, KeyState::Revoked), (2, KeyState::Signing)]);
         assert_eq!(again.id_key(), ring.id_key());
@@ -292,7 +312,7 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text.replace("signing", "aged")).unwrap();
         assert!(matches!(
-            KeyRing::open(&keys),
+            KeyRing::open(&keys, true),
             Err(KeyRingError::Form { .. })
         ));
     }

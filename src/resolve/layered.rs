@@ -42,6 +42,18 @@ impl<K: Clone + Eq + Hash, V: Clone> Layered<K, V> {
         }
     }
 
+    /// The value of a key, to be changed; made if there is none.
+    pub(super) fn get_mut_or_else(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
+        let base = &self.base;
+        if self.delta.len() > DELTA_MAX + base.len() / 16 && !self.delta.contains_key(&key) {
+            self.fold();
+        }
+        let base = &self.base;
+        self.delta
+            .entry(key)
+            .or_insert_with_key(|key| base.get(key).cloned().unwrap_or_else(make))
+    }
+
     /// Puts everything into the base.
     pub(super) fn fold(&mut self) {
         let delta = std::mem::take(&mut self.delta);

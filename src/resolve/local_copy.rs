@@ -6,6 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,24 @@ pub enum Change {
     Link(CampaignId, Link),
     /// A short link was made or edited.
     Short(String, ShortLink),
+}
+
+/// What a change is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    Campaign(CampaignId),
+    Link(CampaignId, LinkNumber),
+    Short(String),
+}
+
+impl Change {
+    pub(super) fn key(&self) -> Key {
+        match self {
+            Self::Campaign(campaign) => Key::Campaign(campaign.id),
+            Self::Link(campaign, link) => Key::Link(*campaign, link.number),
+            Self::Short(code, _) => Key::Short(code.clone()),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -150,10 +169,11 @@ pub(super) struct LocalCopy {
 impl LocalCopy {
     /// Opens the file, made if missing, and reads its changes.
     pub(super) fn open(path: &Path) -> std::io::Result<(Self, Vec<Change>)> {
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .create(true)
             .append(true)
             .read(true)
+            .mode(0o600)
             .open(path)?;
         let text = std::fs::read(path)?;
         let mut changes = Vec::new();
@@ -171,9 +191,6 @@ impl LocalCopy {
             let path = path.display();
             tracing::error!(%path, lines = damaged, "catalogue: left out damaged lines");
         }
-        if text.last().is_some_and(|last| *last != b'\n') {
-            file.write_all(b"\n")?;
-        }
         Ok((
             Self {
                 path: path.to_owned(),
@@ -185,7 +202,8 @@ impl LocalCopy {
 
     /// Adds changes; afterwards they survive a power cut.
     pub(super) fn append(&mut self, changes: &[Change]) -> std::io::Result<()> {
-        let mut text = Vec::new();
+        // A line that an earlier write left unfinished must not swallow this one.
+        let mut text = vec![b'\n'];
         for change in changes {
             write(&mut text, change)?;
         }

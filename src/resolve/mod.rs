@@ -10,7 +10,7 @@ mod key_ring;
 mod layered;
 mod local_copy;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -60,6 +60,18 @@ pub struct Campaign {
 }
 
 impl Campaign {
+    /// Stands in for a campaign whose line in a damaged local copy is lost, while its links are
+    /// not. The store mends it.
+    fn orphanage(id: CampaignId) -> Self {
+        Self {
+            id,
+            tenant: TenantId::FIRST,
+            home: Destination::stored("https://example.invalid/".to_owned()),
+            level: PrivacyLevel::Aggregate,
+            links: Vec::new(),
+        }
+    }
+
     /// The link with this number.
     #[must_use]
     pub fn link(&self, number: u32) -> Option<&Link> {
@@ -127,6 +139,28 @@ impl Snapshot {
         (self.campaigns.len(), self.short_links.len())
     }
 
+    /// Whether a change would change nothing.
+    fn holds(&self, change: &Change) -> bool {
+        match change {
+            Change::Campaign(new) => self.campaigns.get(&new.id).is_some_and(|old| {
+                let links = old.links.clone();
+                **old
+                    == Campaign {
+                        links,
+                        ..new.clone()
+                    }
+            }),
+            Change::Link(campaign, new) => self
+                .campaigns
+                .get(campaign)
+                .is_some_and(|old| old.link(new.number.get()) == Some(new)),
+            Change::Short(code, new) => self
+                .short_links
+                .get(code.as_str())
+                .is_some_and(|old| **old == *new),
+        }
+    }
+
     /// Everything as changes that would make it.
     fn changes(&self) -> Vec<Change> {
         let mut all = Vec::new();
@@ -153,10 +187,10 @@ impl Snapshot {
                     .insert(new.id, Arc::new(Campaign { links, ..new }));
             }
             Change::Link(campaign, link) => {
-                let Some(old) = self.campaigns.get(&campaign) else {
-                    return;
-                };
-                let mut new = Campaign::clone(old);
+                let orphanage = || Arc::new(Campaign::orphanage(campaign));
+                let place = self.campaigns.get_mut_or_else(campaign, orphanage);
+                // Cheap while nobody else holds it, which is so when everything is loaded.
+                let new = Arc::make_mut(place);
                 match new
                     .links
                     .binary_search_by_key(&link.number, |one| one.number)
@@ -168,7 +202,6 @@ impl Snapshot {
                     }
                     Err(place) => new.links.insert(place, link),
                 }
-                self.campaigns.insert(campaign, Arc::new(new));
             }
             Change::Short(code, link) => {
                 self.short_links
@@ -216,36 +249,46 @@ impl Catalogue {
         self.now.store(Arc::new(next));
     }
 
-    /// Takes over what the store holds, and writes the local copy anew. What is known here and
-    /// not there stays: mail with it is out, and the store may be an old one, restored. Returns
-    /// how many such entries there are.
+    /// What is known here and not in `stored`: mail with it is out, though the store may be an
+    /// old one, restored.
+    #[must_use]
+    pub fn missing_in(&self, stored: &[Change]) -> Vec<Change> {
+        let stored: HashSet<_> = stored.iter().map(Change::key).collect();
+        let mut all = self.now.load().changes();
+        all.retain(|change| !stored.contains(&change.key()));
+        all
+    }
+
+    /// Takes over what the store holds, and writes the local copy anew. What is known here alone
+    /// stays.
     ///
     /// # Errors
     /// The local copy could not be written; the snapshot is in force all the same.
-    pub fn take_over(&self, stored: Vec<Change>) -> std::io::Result<usize> {
+    pub fn take_over(&self, stored: Vec<Change>) -> std::io::Result<()> {
         let mut copy = self.copy.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = Snapshot::clone(&self.now.load());
-        let entries = stored.len();
         for change in stored {
             next.apply(change);
         }
         next.campaigns.fold();
         next.short_links.fold();
-        let all = next.changes();
-        let extra = all.len().saturating_sub(entries);
-        let kept = copy.rewrite(&all);
+        let kept = copy.rewrite(&next.changes());
         self.now.store(Arc::new(next));
-        kept.map(|()| extra)
+        kept
     }
 
     /// Puts changes into force that the store has taken: local copy first, then every request.
     ///
     /// # Errors
     /// The local copy could not be written; the changes are in force all the same.
-    pub fn apply(&self, changes: Vec<Change>) -> std::io::Result<()> {
+    pub fn apply(&self, mut changes: Vec<Change>) -> std::io::Result<()> {
         let mut copy = self.copy.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = copy.append(&changes);
         let mut next = Snapshot::clone(&self.now.load());
+        changes.retain(|change| !next.holds(change));
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let kept = copy.append(&changes);
         for change in changes {
             next.apply(change);
         }

@@ -54,8 +54,8 @@ pub(super) struct DayKeys {
 
 impl DayKeys {
     pub(super) fn open(path: &Path) -> std::io::Result<Self> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
+        let text = match fs::read(path) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error),
         };

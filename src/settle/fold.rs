@@ -156,7 +156,9 @@ impl<'a> Fold<'a> {
             Target::Campaign(campaign, _) => campaign.get(),
             Target::Short(_) => 0,
         };
-        for cell in [Micros::default(), hit.at.cell()] {
+        // 0 is all time; a clock of 1970 must not count twice there.
+        let cell = Some(hit.at.cell()).filter(|cell| *cell != Micros::default());
+        for cell in std::iter::once(Micros::default()).chain(cell) {
             let key = SumKey {
                 ruleset: RuleSetId::LIVE,
                 target: (campaign, link(hit)),

@@ -90,17 +90,17 @@ pub struct Settler {
 }
 
 impl Settler {
-    /// A settler; day keys are kept in `keys`.
+    /// A settler; day keys are kept in `data`, not with the keys that are to be backed up.
     ///
     /// # Errors
     /// The day keys cannot be read.
     pub fn new(
         journal: Arc<Journal>,
         rules: Arc<RuleSet>,
-        keys: &Path,
+        data: &Path,
         options: SettleOptions,
     ) -> Result<Self, SettleError> {
-        let day_keys = DayKeys::open(&keys.join("day-keys")).map_err(SettleError::DayKeys)?;
+        let day_keys = DayKeys::open(&data.join("day-keys")).map_err(SettleError::DayKeys)?;
         Ok(Self {
             journal,
             rules,
@@ -108,6 +108,14 @@ impl Settler {
             day_keys,
             connected: None,
         })
+    }
+
+    /// Makes today's key and destroys old ones; also while the store is away.
+    pub fn turn_day_keys(&mut self, now: Micros) {
+        if let Err(error) = self.day_keys.turn(now) {
+            // Hits are counted all the same, without a source.
+            tracing::error!(%error, "settle: day keys cannot be written");
+        }
     }
 
     /// Forgets the store: the next round asks it for its position.
@@ -128,7 +136,6 @@ impl Settler {
     }
 
     async fn try_round(&mut self, store: &Store, now: Micros) -> Result<Progress, SettleError> {
-        self.day_keys.turn(now).map_err(SettleError::DayKeys)?;
         let connected = match self.connected.take() {
             Some(connected) => self.connected.insert(connected),
             None => {
@@ -145,15 +152,13 @@ impl Settler {
         let records_max = usize::try_from(self.options.records_max).unwrap_or(usize::MAX);
         let entries = connected.reader.read(records_max)?;
         let from = connected.position;
-        let until = now.plus(-micros(self.options.window));
-        let to_settle = store
-            .hits_to_settle(
-                connected.edge,
-                from.settled_sequence,
-                until,
-                self.options.records_max,
-            )
-            .await?;
+        let window = micros(self.options.window);
+        let until = now.plus(-window);
+        // A clock that was set back must not make hits of its future wait for it.
+        let is_due = |at: Micros| at <= until || at > now.plus(window);
+        let (edge, after) = (connected.edge, from.settled_sequence);
+        let limit = self.options.records_max;
+        let to_settle = store.hits_to_settle(edge, after, is_due, limit).await?;
 
         let ids = entries.iter().filter_map(|(_, entry)| message(entry));
         let settled_ids = to_settle.iter().filter_map(|stored| stored.hit.message);
@@ -162,25 +167,33 @@ impl Settler {
         ids.dedup();
         let states: HashMap<_, _> = store.message_states(&ids).await?.into_iter().collect();
 
-        let more_to_read = entries.len() == records_max;
+        let more_to_read = connected.reader.has_more();
         let more_to_settle = to_settle.len() == records_max;
         let mut fold = Fold::new(&self.rules, &self.day_keys, states, self.journal.edge());
         for stored in to_settle {
             fold.settle(stored, now);
         }
         let settled = fold.settled();
+        // Hits that come out of a backlog are older than the window and not settled yet.
+        let mut settled_to = until;
         for (sequence, entry) in entries {
+            if let Entry::Hit(hit) = &entry {
+                settled_to = settled_to.min(hit.at);
+            }
             fold.add(sequence, entry);
         }
-        let settled_to = if more_to_read || more_to_settle {
-            settled.map_or(from.settled_to, |(_, at)| at.min(until))
+        if more_to_read || more_to_settle {
+            settled_to = settled.map_or(from.settled_to, |(_, at)| at.min(settled_to));
+        }
+        let earlier = if from.settled_to <= now {
+            from.settled_to
         } else {
-            until
+            settled_to
         };
         let to = Position {
             sequence: connected.reader.position(),
             settled_sequence: settled.map_or(from.settled_sequence, |(sequence, _)| sequence),
-            settled_to: settled_to.max(from.settled_to),
+            settled_to: settled_to.max(earlier),
         };
         let mut progress = fold.progress();
         progress.more = more_to_read || more_to_settle;

@@ -18,10 +18,15 @@ use super::{Store, StoreError, narrow, signed, unsigned};
 const COLUMNS: &str = "SELECT h.edge, h.sequence, h.at, h.kind, h.method, h.protocol, h.answer,
     h.level, h.token, h.flags, h.campaign, h.link, h.minted_at, h.number, h.agent, h.headers,
     h.asn, h.lists, h.lists_version, h.prefix, h.source, h.facts, h.ruleset, h.score, h.class,
-    h.revision, e.incarnation, a.text AS agent_text,
-    h.sequence <= p.settled_sequence AS settled
+    h.revision, e.incarnation, h.sequence <= p.settled_sequence AS settled, ";
+const WITH_AGENT: &str = "a.text AS agent_text
     FROM hits h JOIN edges e ON e.id = h.edge JOIN positions p ON p.edge = h.edge
     LEFT JOIN texts a ON a.id = h.agent WHERE ";
+const WITHOUT_AGENT: &str = "NULL AS agent_text
+    FROM hits h JOIN edges e ON e.id = h.edge JOIN positions p ON p.edge = h.edge WHERE ";
+
+/// Rows that settling looks at in one go; it stops at the first that is not due.
+const SETTLE_ROWS: u32 = 500;
 
 /// A hit as the store keeps it: without the address.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +71,7 @@ impl Store {
     /// The store is not available.
     pub async fn events(&self, filter: &EventFilter) -> Result<Vec<StoredHit>, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
-        query.push("1 = 1");
+        query.push(WITH_AGENT).push("1 = 1");
         if let Some(campaign) = filter.campaign {
             query
                 .push(" AND h.campaign = ")
@@ -108,6 +113,7 @@ impl Store {
     ) -> Result<Option<StoredHit>, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
         query
+            .push(WITH_AGENT)
             .push("e.incarnation = ")
             .push_bind(i64::from(edge.0))
             .push(" AND h.sequence = ")
@@ -116,8 +122,8 @@ impl Store {
         row.map(|row| stored_hit(&row)).transpose()
     }
 
-    /// Hits of one edge after `after` whose time is at most `until`, in order; stops before the
-    /// first that is later, so that what it returns is without gaps.
+    /// Hits of one edge after `after` that are due, in order; stops before the first that is not,
+    /// so that what it returns is without gaps. A row that cannot be read is said and passed over.
     ///
     /// # Errors
     /// The store is not available.
@@ -125,23 +131,37 @@ impl Store {
         &self,
         edge: i64,
         after: u64,
-        until: Micros,
+        is_due: impl Fn(Micros) -> bool,
         limit: u32,
     ) -> Result<Vec<StoredHit>, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
-        query
-            .push("h.edge = ")
-            .push_bind(edge)
-            .push(" AND h.sequence > ")
-            .push_bind(signed(after))
-            .push(" ORDER BY h.sequence LIMIT ")
-            .push_bind(i64::from(limit));
-        let rows = query.build().fetch_all(&self.writer).await?;
-        let hits = rows.iter().map(stored_hit).collect::<Result<Vec<_>, _>>()?;
-        Ok(hits
-            .into_iter()
-            .take_while(|stored| stored.hit.at <= until)
-            .collect())
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut due: Vec<StoredHit> = Vec::new();
+        while due.len() < limit {
+            let after = due.last().map_or(after, |stored| stored.sequence);
+            let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
+            query
+                .push(WITHOUT_AGENT)
+                .push("h.edge = ")
+                .push_bind(edge)
+                .push(" AND h.sequence > ")
+                .push_bind(signed(after))
+                .push(" ORDER BY h.sequence LIMIT ")
+                .push_bind(i64::from(SETTLE_ROWS));
+            let rows = query.build().fetch_all(&self.writer).await?;
+            let before = due.len();
+            for row in &rows {
+                match stored_hit(row) {
+                    Ok(stored) if !is_due(stored.hit.at) => return Ok(due),
+                    Ok(stored) => due.push(stored),
+                    Err(error) => tracing::error!(%error, "store: left a hit unsettled"),
+                }
+            }
+            if due.len() == before {
+                break;
+            }
+        }
+        due.truncate(limit);
+        Ok(due)
     }
 }
 

@@ -250,7 +250,9 @@ async fn insert_hits(
             .push_bind(i64::from(hit.verdict.class.code()))
             .push_bind(i64::from(stored.revision));
     });
-    query.build().execute(on).await?;
+    // Statements of every odd size would fill the cache with large one-off plans.
+    let query = query.build().persistent(rows.len() == INSERT_ROWS_MAX);
+    query.execute(on).await?;
     Ok(())
 }
 
@@ -330,7 +332,9 @@ async fn upsert_messages(
             .push_bind(state.first_hit_at.map(Micros::get))
             .push_bind(state.write());
     });
-    query.build().execute(on).await?;
+    // Statements of every odd size would fill the cache with large one-off plans.
+    let query = query.build().persistent(rows.len() == INSERT_ROWS_MAX);
+    query.execute(on).await?;
     Ok(())
 }
 
@@ -358,7 +362,9 @@ async fn add_sums(
         " ON CONFLICT DO UPDATE SET hits = hits + excluded.hits,
           anonymous = anonymous + excluded.anonymous",
     );
-    query.build().execute(on).await?;
+    // Statements of every odd size would fill the cache with large one-off plans.
+    let query = query.build().persistent(rows.len() == INSERT_ROWS_MAX);
+    query.execute(on).await?;
     Ok(())
 }
 
@@ -380,7 +386,9 @@ async fn add_uniques(
     query.push(
         " ON CONFLICT DO UPDATE SET raw = raw + excluded.raw, human = human + excluded.human",
     );
-    query.build().execute(on).await?;
+    // Statements of every odd size would fill the cache with large one-off plans.
+    let query = query.build().persistent(rows.len() == INSERT_ROWS_MAX);
+    query.execute(on).await?;
     Ok(())
 }
 

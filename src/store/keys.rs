@@ -62,7 +62,7 @@ impl Store {
             .bind(i64::from(scope.code()))
             .bind(hash.as_slice())
             .bind(now.get())
-            .fetch_one(&self.writer)
+            .fetch_one(self.writer()?)
             .await?;
         Ok(ApiKey {
             id,

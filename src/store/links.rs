@@ -1,7 +1,9 @@
 //! Campaigns and their links.
 
-use sqlx::Row;
+use std::collections::HashMap;
+
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 
 use crate::domain::campaign::{
     ActionKind, CampaignId, LinkKind, LinkNumber, PrivacyLevel, TenantId,
@@ -88,11 +90,28 @@ pub struct LinkEdit {
 
 const CAMPAIGN: &str = "SELECT c.id, c.tenant, c.name, c.home_url,
         max(c.level, t.level) AS level, c.created_at, c.archived_at
+    FROM campaigns c JOIN tenants t ON t.id = c.tenant WHERE c.id = $1";
+
+const CAMPAIGNS: &str = "SELECT c.id, c.tenant, c.name, c.home_url,
+        max(c.level, t.level) AS level, c.created_at, c.archived_at
     FROM campaigns c JOIN tenants t ON t.id = c.tenant
-    WHERE c.id > $1 AND ($2 = 0 OR c.id = $2) ORDER BY c.id LIMIT $3";
+    WHERE c.id > $1 ORDER BY c.id LIMIT $2";
+
+const ALL_LINKS: &str = "SELECT campaign, number, kind, action, url, label, disabled_at
+    FROM links ORDER BY campaign, number";
 
 const LINKS: &str = "SELECT campaign, number, kind, action, url, label, disabled_at
-    FROM links WHERE $1 = 0 OR campaign = $1 ORDER BY campaign, number";
+    FROM links WHERE campaign = $1 ORDER BY number";
+
+const LINK: &str = "SELECT campaign, number, kind, action, url, label, disabled_at
+    FROM links WHERE campaign = $1 AND number = $2";
+
+const INSERT_LINK: &str = "INSERT INTO links
+    (campaign, number, kind, action, url, label, created_at, disabled_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
+
+/// Links of one campaign.
+const LINKS_PER_CAMPAIGN_MAX: usize = 20_000;
 
 impl Store {
     /// Makes a campaign of `tenant`.
@@ -109,19 +128,22 @@ impl Store {
         const SQL: &str = "INSERT INTO campaigns
             (tenant, name, home_url, level, next_number, created_at)
             VALUES ($1, $2, $3, $4, 0, $5) RETURNING id";
+        let mut transaction = self.writer()?.begin_with("BEGIN IMMEDIATE").await?;
         let id: i64 = sqlx::query_scalar(SQL)
             .bind(i64::from(tenant.get()))
             .bind(name)
             .bind(home.as_str())
             .bind(i64::from(PrivacyLevel::Individual.code()))
             .bind(now.get())
-            .fetch_one(&self.writer)
+            .fetch_one(&mut *transaction)
             .await?;
-        let id = CampaignId::new(narrow(id, "campaign")?);
-        let id = id.ok_or(StoreError::Unreadable("campaign"))?;
-        self.campaign(id)
-            .await?
-            .ok_or(StoreError::Unreadable("campaign"))
+        let row = sqlx::query(CAMPAIGN)
+            .bind(id)
+            .fetch_one(&mut *transaction)
+            .await?;
+        let made = campaign(&row)?;
+        transaction.commit().await?;
+        Ok(made)
     }
 
     /// One campaign.
@@ -129,12 +151,8 @@ impl Store {
     /// # Errors
     /// The store is not available.
     pub async fn campaign(&self, id: CampaignId) -> Result<Option<CampaignRow>, StoreError> {
-        let row = sqlx::query(CAMPAIGN)
-            .bind(0)
-            .bind(i64::from(id.get()))
-            .bind(1)
-            .fetch_optional(&self.writer)
-            .await?;
+        let query = sqlx::query(CAMPAIGN).bind(i64::from(id.get()));
+        let row = query.fetch_optional(&self.readers).await?;
         row.map(|row| campaign(&row)).transpose()
     }
 
@@ -143,9 +161,8 @@ impl Store {
     /// # Errors
     /// The store is not available.
     pub async fn campaigns(&self, after: u32, limit: u32) -> Result<Vec<CampaignRow>, StoreError> {
-        let rows = sqlx::query(CAMPAIGN)
+        let rows = sqlx::query(CAMPAIGNS)
             .bind(i64::from(after))
-            .bind(0)
             .bind(i64::from(limit))
             .fetch_all(&self.readers)
             .await?;
@@ -166,6 +183,7 @@ impl Store {
                 level = coalesce($4, level),
                 archived_at = CASE WHEN $5 THEN $6 ELSE archived_at END
             WHERE id = $1";
+        let mut transaction = self.writer()?.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query(SQL)
             .bind(i64::from(id.get()))
             .bind(edit.name.as_deref())
@@ -173,87 +191,106 @@ impl Store {
             .bind(edit.level.map(|level| i64::from(level.code())))
             .bind(edit.archived_at.is_some())
             .bind(edit.archived_at.flatten().map(Micros::get))
-            .execute(&self.writer)
+            .execute(&mut *transaction)
             .await?;
-        self.campaign(id).await
+        let query = sqlx::query(CAMPAIGN).bind(i64::from(id.get()));
+        let row = query.fetch_optional(&mut *transaction).await?;
+        let edited = row.map(|row| campaign(&row)).transpose()?;
+        transaction.commit().await?;
+        Ok(edited)
     }
 
     /// Registers links in one transaction; the same url and kind again gives the same number.
     /// The result has the order of `links`.
     ///
     /// # Errors
-    /// `Conflict` for a second unsubscribe link with another destination; or not available.
+    /// `Conflict` for a second unsubscribe link with another destination, and for an action that
+    /// is registered with another sub-kind; `TooMany`; or not available.
     pub async fn register_links(
         &self,
         campaign: CampaignId,
         links: &[NewLink],
         now: Micros,
     ) -> Result<Vec<LinkRow>, StoreError> {
-        const SQL: &str = "INSERT INTO links
-            (campaign, number, kind, action, url, label, created_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)";
         let id = i64::from(campaign.get());
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.writer()?.begin_with("BEGIN IMMEDIATE").await?;
         let rows = sqlx::query(LINKS)
             .bind(id)
             .fetch_all(&mut *transaction)
             .await?;
-        let mut known = rows.iter().map(link).collect::<Result<Vec<_>, _>>()?;
+        let rows = rows.iter().map(link).collect::<Result<Vec<_>, _>>()?;
+        let mut next = rows.last().map_or(0, |last| last.number.get());
+        let mut known: HashMap<_, _> = rows.into_iter().map(|row| (key(&row), row)).collect();
+        let mut unsubscribes = known.keys().any(|(kind, _)| *kind == LinkKind::Unsubscribe);
         let mut registered = Vec::with_capacity(links.len());
         for new in links {
-            let same = known.iter().find(|old| {
-                old.kind == new.kind && old.destination.as_str() == new.destination.as_str()
-            });
-            if let Some(same) = same {
+            let wanted = (new.kind, new.destination.as_str().to_owned());
+            if let Some(same) = known.get(&wanted) {
+                if new.action.is_some_and(|action| same.action != Some(action)) {
+                    return Err(StoreError::Conflict("this action with another sub_kind"));
+                }
                 registered.push(same.clone());
                 continue;
             }
-            let second = new.kind == LinkKind::Unsubscribe
-                && known.iter().any(|old| old.kind == LinkKind::Unsubscribe);
-            if second {
+            if new.kind == LinkKind::Unsubscribe && unsubscribes {
                 return Err(StoreError::Conflict(
                     "another unsubscribe link of this campaign",
                 ));
             }
-            let next = known
-                .last()
-                .map_or(0, |last| last.number.get())
-                .saturating_add(1);
+            unsubscribes |= new.kind == LinkKind::Unsubscribe;
+            if known.len() >= LINKS_PER_CAMPAIGN_MAX {
+                return Err(StoreError::TooMany {
+                    what: "links",
+                    limit: LINKS_PER_CAMPAIGN_MAX,
+                });
+            }
+            next = next.saturating_add(1);
             let number = LinkNumber::new(next).ok_or(StoreError::Unreadable("link number"))?;
             let row = LinkRow {
                 campaign,
                 number,
                 kind: new.kind,
-                action: new.action,
+                action: match new.kind {
+                    LinkKind::Action => Some(new.action.unwrap_or(ActionKind::Generic)),
+                    _ => None,
+                },
                 destination: new.destination.clone(),
                 label: new.label.clone(),
                 disabled_at: None,
             };
-            sqlx::query(SQL)
-                .bind(id)
-                .bind(i64::from(number.get()))
-                .bind(i64::from(row.kind.code()))
-                .bind(row.action.map(|action| i64::from(action.code())))
-                .bind(row.destination.as_str())
-                .bind(row.label.as_deref())
-                .bind(now.get())
-                .execute(&mut *transaction)
-                .await?;
-            known.push(row.clone());
+            insert_link(&mut transaction, &row, now).await?;
+            known.insert(wanted, row.clone());
             registered.push(row);
         }
         transaction.commit().await?;
         Ok(registered)
     }
 
-    /// Links of a campaign, or of all campaigns, by campaign and number.
+    /// Links of a campaign, by number.
     ///
     /// # Errors
     /// The store is not available.
-    pub async fn links(&self, campaign: Option<CampaignId>) -> Result<Vec<LinkRow>, StoreError> {
-        let id = campaign.map_or(0, |id| i64::from(id.get()));
-        let rows = sqlx::query(LINKS).bind(id).fetch_all(&self.writer).await?;
-        rows.iter().map(link).collect()
+    pub async fn links(&self, campaign: CampaignId) -> Result<Vec<LinkRow>, StoreError> {
+        let query = sqlx::query(LINKS).bind(i64::from(campaign.get()));
+        query
+            .fetch_all(&self.readers)
+            .await?
+            .iter()
+            .map(link)
+            .collect()
+    }
+
+    /// Links of all campaigns, by campaign and number.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn all_links(&self) -> Result<Vec<LinkRow>, StoreError> {
+        sqlx::query(ALL_LINKS)
+            .fetch_all(&self.readers)
+            .await?
+            .iter()
+            .map(link)
+            .collect()
     }
 
     /// Changes a link; `None` if there is none.
@@ -270,21 +307,56 @@ impl Store {
                 url = coalesce($3, url), label = CASE WHEN $4 THEN $5 ELSE label END,
                 disabled_at = CASE WHEN $6 THEN $7 ELSE disabled_at END
             WHERE campaign = $1 AND number = $2";
+        let (id, n) = (i64::from(campaign.get()), i64::from(number.get()));
+        let mut transaction = self.writer()?.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query(SQL)
-            .bind(i64::from(campaign.get()))
-            .bind(i64::from(number.get()))
+            .bind(id)
+            .bind(n)
             .bind(edit.destination.as_ref().map(Destination::as_str))
             .bind(edit.label.is_some())
             .bind(edit.label.as_ref().and_then(Option::as_deref))
             .bind(edit.disabled_at.is_some())
             .bind(edit.disabled_at.flatten().map(Micros::get))
-            .execute(&self.writer)
+            .execute(&mut *transaction)
             .await?;
-        Ok(self
-            .links(Some(campaign))
-            .await?
-            .into_iter()
-            .find(|link| link.number == number))
+        let query = sqlx::query(LINK).bind(id).bind(n);
+        let row = query.fetch_optional(&mut *transaction).await?;
+        let edited = row.map(|row| link(&row)).transpose()?;
+        transaction.commit().await?;
+        Ok(edited)
+    }
+
+    /// Takes in campaigns and links that an edge knows and this store does not: mail with them is
+    /// out, so their numbers must never be given to others. Nothing that is here changes.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn adopt(
+        &self,
+        campaigns: &[CampaignRow],
+        links: &[LinkRow],
+        now: Micros,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO campaigns
+            (id, tenant, name, home_url, level, next_number, created_at)
+            VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT DO NOTHING";
+        let mut transaction = self.writer()?.begin_with("BEGIN IMMEDIATE").await?;
+        for row in campaigns {
+            sqlx::query(SQL)
+                .bind(i64::from(row.id.get()))
+                .bind(i64::from(row.tenant.get()))
+                .bind(row.name.as_str())
+                .bind(row.home.as_str())
+                .bind(i64::from(row.level.code()))
+                .bind(now.get())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        for row in links {
+            insert_link(&mut transaction, row, now).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// Reserves `count` message numbers for good and returns the first; numbers wrap at 2³².
@@ -302,12 +374,36 @@ impl Store {
         let first: Option<i64> = sqlx::query_scalar(SQL)
             .bind(i64::from(campaign.get()))
             .bind(i64::from(count))
-            .fetch_optional(&self.writer)
+            .fetch_optional(self.writer()?)
             .await?;
         first
             .map(|first| narrow(first, "message number"))
             .transpose()
     }
+}
+
+/// What makes a link the same link.
+fn key(row: &LinkRow) -> (LinkKind, String) {
+    (row.kind, row.destination.as_str().to_owned())
+}
+
+async fn insert_link(
+    on: &mut SqliteConnection,
+    row: &LinkRow,
+    now: Micros,
+) -> Result<(), StoreError> {
+    sqlx::query(INSERT_LINK)
+        .bind(i64::from(row.campaign.get()))
+        .bind(i64::from(row.number.get()))
+        .bind(i64::from(row.kind.code()))
+        .bind(row.action.map(|action| i64::from(action.code())))
+        .bind(row.destination.as_str())
+        .bind(row.label.as_deref())
+        .bind(now.get())
+        .bind(row.disabled_at.map(Micros::get))
+        .execute(on)
+        .await?;
+    Ok(())
 }
 
 fn campaign(row: &SqliteRow) -> Result<CampaignRow, StoreError> {

@@ -114,7 +114,9 @@ impl Store {
                     .push_bind(i64::from(id.number));
             });
             query.push(")");
-            for row in query.build().fetch_all(&self.writer).await? {
+            let persistent = chunk.len() == LOOKUP_ROWS_MAX;
+            let query = query.build().persistent(persistent);
+            for row in query.fetch_all(&self.writer).await? {
                 let campaign = CampaignId::new(narrow(row.try_get(0)?, "campaign")?);
                 let id = MessageId {
                     campaign: campaign.ok_or(StoreError::Unreadable("message"))?,
@@ -130,8 +132,10 @@ impl Store {
                     recipient,
                     accepted_at: row.try_get::<Option<i64>, _>(4)?.map(Micros::new),
                     first_hit_at: row.try_get::<Option<i64>, _>(5)?.map(Micros::new),
-                    counts: read_counts(&counts)
-                        .ok_or(StoreError::Unreadable("message's counts"))?,
+                    counts: read_counts(&counts).unwrap_or_else(|| {
+                        tracing::error!(message = %id, "store: unreadable counts, begun anew");
+                        Vec::new()
+                    }),
                 };
                 states.push((id, state));
             }

@@ -16,6 +16,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sqlx::ConnectOptions as _;
+use sqlx::Connection as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -42,8 +44,10 @@ pub enum StoreError {
     /// The database cannot be reached, is locked, or is damaged. Trying later may help.
     #[error("the store is not available: {0}")]
     Unavailable(#[source] sqlx::Error),
-    /// The file was there once and is not any more.
-    #[error("{path} is missing; put it back, or remove {marker} to begin with an empty one")]
+    /// The file was there once and is not any more, or is empty.
+    #[error(
+        "{path} is missing or empty; put it back, or remove {marker} to begin with an empty one"
+    )]
     Missing {
         /// The database file.
         path: PathBuf,
@@ -68,6 +72,14 @@ pub enum StoreError {
     /// Something with this name or meaning is there already.
     #[error("{0} exists already")]
     Conflict(&'static str),
+    /// A limit is reached.
+    #[error("at most {limit} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many there may be.
+        limit: usize,
+    },
     /// A row that this version cannot have written.
     #[error("the store holds an unreadable {0}")]
     Unreadable(&'static str),
@@ -97,18 +109,29 @@ impl Store {
     pub async fn open(data: &Path, now: Micros) -> Result<Self, StoreError> {
         let path = data.join("cupel.sqlite");
         let marker = data.join("store-created");
-        if marker.exists() && !path.exists() {
+        let is_empty = std::fs::metadata(&path).map_or(true, |about| about.len() == 0);
+        if marker.exists() && is_empty {
             return Err(StoreError::Missing { path, marker });
         }
         let options = SqliteConnectOptions::new()
             .filename(&path)
-            .create_if_missing(!marker.exists())
+            .create_if_missing(false)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_WAIT)
             .foreign_keys(true)
             .statement_cache_capacity(64)
             .pragma("cache_size", "-8192");
+        if is_empty {
+            // Once, here: a pool that made files would put an empty one where one was moved away.
+            options
+                .clone()
+                .create_if_missing(true)
+                .connect()
+                .await?
+                .close()
+                .await?;
+        }
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(BUSY_WAIT)
@@ -124,7 +147,7 @@ impl Store {
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
             .acquire_timeout(BUSY_WAIT)
-            .connect_with(options.create_if_missing(false).read_only(true))
+            .connect_with(options.read_only(true))
             .await?;
         let store = Self {
             path,
@@ -149,6 +172,12 @@ impl Store {
         Err(StoreError::Replaced {
             path: self.path.clone(),
         })
+    }
+
+    /// The writing connection, if the file is where it belongs.
+    fn writer(&self) -> Result<&SqlitePool, StoreError> {
+        self.check_place()?;
+        Ok(&self.writer)
     }
 
     /// Whether a query gets through.

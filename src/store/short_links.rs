@@ -37,8 +37,11 @@ pub struct ShortLinkEdit {
     pub disabled_at: Option<Option<Micros>>,
 }
 
-const SELECT: &str = "SELECT id, code, url, created_at, expires_at, disabled_at FROM short_links
-    WHERE id > $1 AND ($2 IS NULL OR code = $2) ORDER BY id LIMIT $3";
+const PAGE: &str = "SELECT id, code, url, created_at, expires_at, disabled_at
+    FROM short_links WHERE id > $1 ORDER BY id LIMIT $2";
+
+const ONE: &str = "SELECT id, code, url, created_at, expires_at, disabled_at
+    FROM short_links WHERE code = $1";
 
 impl Store {
     /// Makes a short link.
@@ -54,21 +57,17 @@ impl Store {
         now: Micros,
     ) -> Result<ShortLinkRow, StoreError> {
         const SQL: &str = "INSERT INTO short_links (tenant, code, url, created_at, expires_at)
-            VALUES ($1, $2, $3, $4, $5) ON CONFLICT (code) DO NOTHING";
+            VALUES ($1, $2, $3, $4, $5) ON CONFLICT (code) DO NOTHING
+            RETURNING id, code, url, created_at, expires_at, disabled_at";
         let made = sqlx::query(SQL)
             .bind(i64::from(tenant.get()))
             .bind(code)
             .bind(destination.as_str())
             .bind(now.get())
             .bind(expires_at.map(Micros::get))
-            .execute(&self.writer)
+            .fetch_optional(self.writer()?)
             .await?;
-        if made.rows_affected() == 0 {
-            return Err(StoreError::Conflict("a short link with this code"));
-        }
-        self.short_link(code)
-            .await?
-            .ok_or(StoreError::Unreadable("short link"))
+        short_link(&made.ok_or(StoreError::Conflict("a short link with this code"))?)
     }
 
     /// One short link, by its code.
@@ -76,11 +75,9 @@ impl Store {
     /// # Errors
     /// The store is not available.
     pub async fn short_link(&self, code: &str) -> Result<Option<ShortLinkRow>, StoreError> {
-        let row = sqlx::query(SELECT)
-            .bind(0)
+        let row = sqlx::query(ONE)
             .bind(code)
-            .bind(1)
-            .fetch_optional(&self.writer)
+            .fetch_optional(&self.readers)
             .await?;
         row.map(|row| short_link(&row)).transpose()
     }
@@ -94,13 +91,41 @@ impl Store {
         after: u32,
         limit: u32,
     ) -> Result<Vec<ShortLinkRow>, StoreError> {
-        let rows = sqlx::query(SELECT)
+        let rows = sqlx::query(PAGE)
             .bind(i64::from(after))
-            .bind(None::<&str>)
             .bind(i64::from(limit))
             .fetch_all(&self.readers)
             .await?;
         rows.iter().map(short_link).collect()
+    }
+
+    /// Takes in short links that an edge knows and this store does not.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn adopt_short_links(
+        &self,
+        tenant: TenantId,
+        rows: &[ShortLinkRow],
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO short_links
+            (id, tenant, code, url, created_at, expires_at, disabled_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+        let mut transaction = self.writer()?.begin_with("BEGIN IMMEDIATE").await?;
+        for row in rows {
+            sqlx::query(SQL)
+                .bind(i64::from(row.id.get()))
+                .bind(i64::from(tenant.get()))
+                .bind(row.code.as_str())
+                .bind(row.destination.as_str())
+                .bind(row.created_at.get())
+                .bind(row.expires_at.map(Micros::get))
+                .bind(row.disabled_at.map(Micros::get))
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// Changes a short link; `None` if there is none.
@@ -115,17 +140,18 @@ impl Store {
         const SQL: &str = "UPDATE short_links SET url = coalesce($2, url),
                 expires_at = CASE WHEN $3 THEN $4 ELSE expires_at END,
                 disabled_at = CASE WHEN $5 THEN $6 ELSE disabled_at END
-            WHERE code = $1";
-        sqlx::query(SQL)
+            WHERE code = $1
+            RETURNING id, code, url, created_at, expires_at, disabled_at";
+        let row = sqlx::query(SQL)
             .bind(code)
             .bind(edit.destination.as_ref().map(Destination::as_str))
             .bind(edit.expires_at.is_some())
             .bind(edit.expires_at.flatten().map(Micros::get))
             .bind(edit.disabled_at.is_some())
             .bind(edit.disabled_at.flatten().map(Micros::get))
-            .execute(&self.writer)
+            .fetch_optional(self.writer()?)
             .await?;
-        self.short_link(code).await
+        row.map(|row| short_link(&row)).transpose()
     }
 }
 
