@@ -79,11 +79,15 @@ impl DirectoryLock {
             path: data.to_owned(),
             source,
         };
-        DirBuilder::new()
+        let mut builder = DirBuilder::new();
+        builder
             .recursive(true)
             .mode(0o700)
             .create(data)
             .map_err(unwritable)?;
+        // Addresses of readers and the keys lie in it, whoever made it.
+        let private = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(data, private).map_err(unwritable)?;
         let file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -134,7 +138,9 @@ impl App {
     ) -> anyhow::Result<Self> {
         let data = config.data.clone();
         let keys = data.join("keys");
-        let key_ring = KeyRing::open(&keys)?;
+        let used = ["store-created", "catalogue", "journal/edge"];
+        let fresh = !used.iter().any(|trace| data.join(trace).exists());
+        let key_ring = KeyRing::open(&keys, fresh)?;
         let journal = Journal::open(&data.join("journal"), config.journal.clone())?;
         let catalogue_file = data.join("catalogue");
         let catalogue = Catalogue::open(&catalogue_file)
@@ -148,7 +154,7 @@ impl App {
             window,
             records_max: config.settle_records_max,
         };
-        let settler = Settler::new(Arc::clone(&journal), Arc::clone(&rules), &keys, options)?;
+        let settler = Settler::new(Arc::clone(&journal), Arc::clone(&rules), &data, options)?;
         let listen = listeners.public.local_addr().context("public listener")?;
         let base_url = config
             .base_url
@@ -246,19 +252,20 @@ impl App {
         ));
         let keeping = rt::spawn(housekeeping(parts.clone(), stop.clone()));
         let stopping = rt::spawn(stop_servers(handles, stop.clone()));
-        // Both end when they are stopped, and only then, or with an error.
         let (public, control) = (rt::spawn(public), rt::spawn(control));
-        let ended = public.await;
+        // Settling ends when it is stopped, and only then: without it the journal only grows.
+        let settled = settling.await.context("settling");
         stop.ask();
+        let ended = public.await;
         let ended_too = control.await;
         stopping.await.context("stopping the listeners")?;
-        settling.await.context("settling")?;
         keeping.await.context("housekeeping")?;
         syncer.stop();
         if let Some(store) = parts.store.swap(None) {
             store.close().await;
         }
         remove_socket(&data);
+        settled?;
         ended.context("public listener")??;
         ended_too.context("control listener")??;
         Ok(())
@@ -298,7 +305,7 @@ fn serve_control(
                 data.insert(LocalSocket);
             }
         })
-        .workers(1)
+        .workers(2)
         .shutdown_timeout(LAST_REQUESTS_SECONDS_MAX)
         .disable_signals()
         .listen(listener)?;
@@ -366,6 +373,7 @@ fn spawn_syncer(journal: &Arc<Journal>) -> std::io::Result<SyncerThread> {
 async fn settle_loop(parts: actix::Data<Parts>, mut settler: Settler, data: PathBuf, stop: Stop) {
     let mut expire_after = parts.clock.now();
     while !stop.asked() {
+        settler.turn_day_keys(parts.clock.now());
         let Some(store) = parts.store.load_full() else {
             wait(STORE_RETRY, &stop).await;
             match open_store(&parts, &data).await {
@@ -468,18 +476,20 @@ async fn open_store(parts: &Parts, data: &Path) -> Result<(), StoreError> {
     }
     parts.earlier_rules.store(Arc::new(earlier));
     let changes = web::stored_catalogue(&store).await?;
-    match parts.catalogue.take_over(changes) {
-        Ok(0) => {}
-        Ok(extra) => {
-            tracing::warn!(
-                extra,
-                "app: links here are unknown to the store; they go on working"
-            );
-        }
-        Err(error) => {
-            tracing::error!(%error, "app: the catalogue's local copy could not be written");
-        }
+    let extra = parts.catalogue.missing_in(&changes);
+    if !extra.is_empty() {
+        let entries = extra.len();
+        tracing::warn!(
+            entries,
+            "app: giving the store what it has lost of links already mailed"
+        );
+        web::adopt(&store, &extra, now).await?;
     }
+    if let Err(error) = parts.catalogue.take_over(changes) {
+        tracing::error!(%error, "app: the catalogue's local copy could not be written");
+    }
+    let (_, position) = store.edge(parts.journal.edge(), now).await?;
+    parts.journal.skip_to(position.sequence);
     parts.store.store(Some(Arc::new(store)));
     Ok(())
 }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::domain::campaign::PrivacyLevel;
+use crate::domain::destination::usable_host;
 use crate::journal::JournalOptions;
 use crate::telemetry::LogFormat;
 
@@ -19,7 +20,7 @@ use crate::telemetry::LogFormat;
 pub const EXAMPLE: &str = include_str!("../cupel.example.toml");
 
 /// Ours from info on; of the servers beneath only what is wrong.
-const LOG_FILTER: &str = "info,actix_server=warn";
+const LOG_FILTER: &str = "info,actix_server=warn,actix_http=off";
 
 /// One line that says what is wrong, where, and what to do.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -194,9 +195,14 @@ impl Config {
                 "is more than an hour (3600)",
             ));
         }
+        let listen = address("listen", listen.as_deref().unwrap_or("127.0.0.1:8080"))?;
+        if listen.ip().is_unspecified() && base_url.is_none() {
+            let what = "say what links begin with, such as https://t.example.com";
+            return Err(error("base_url", what));
+        }
         Ok(Self {
             data: data.or(written.data).unwrap_or_else(default_data),
-            listen: address("listen", listen.as_deref().unwrap_or("127.0.0.1:8080"))?,
+            listen,
             control: control_address(control.as_deref().unwrap_or("127.0.0.1:8081"))?,
             base_url: base_url.as_deref().map(checked_base_url).transpose()?,
             trusted_proxies: written.trusted_proxies,
@@ -212,7 +218,7 @@ impl Config {
             privacy_signals: written.privacy.signals,
             network_table: written.network.table,
             log_format: written.log.format,
-            log_filter: written.log.filter.unwrap_or_else(|| LOG_FILTER.to_owned()),
+            log_filter: checked_filter(written.log.filter)?,
         })
     }
 }
@@ -295,6 +301,14 @@ fn control_address(text: &str) -> Result<SocketAddr, ConfigError> {
     ))
 }
 
+fn checked_filter(written: Option<String>) -> Result<String, ConfigError> {
+    let filter = written.unwrap_or_else(|| LOG_FILTER.to_owned());
+    match tracing_subscriber::EnvFilter::try_new(&filter) {
+        Ok(_) => Ok(filter),
+        Err(why) => Err(error("log.filter", format!("{filter:?}: {why}"))),
+    }
+}
+
 fn checked_base_url(text: &str) -> Result<String, ConfigError> {
     let wrong = || {
         error(
@@ -304,6 +318,7 @@ fn checked_base_url(text: &str) -> Result<String, ConfigError> {
     };
     let url = Url::parse(text).map_err(|_| wrong())?;
     let plain = matches!(url.scheme(), "http" | "https")
+        && usable_host(&url)
         && url.path() == "/"
         && url.query().is_none()
         && url.fragment().is_none()
@@ -379,6 +394,12 @@ mod tests {
                 "journal.sync_ms_max: 51 is not between 1 and 50",
             ),
             ("[privacy]\nlevel = 'all'", "cupel.toml:2:"),
+            ("[log]\nfilter = '=[[['", "log.filter"),
+            (
+                "listen = '0.0.0.0:80'",
+                "base_url: say what links begin with",
+            ),
+            ("base_url = 'https://a;b.example'", "base_url"),
         ] {
             let said = load(text).unwrap_err().to_string();
             assert!(

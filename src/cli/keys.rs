@@ -128,7 +128,7 @@ fn alone(
 ) -> Result<Value, Failure> {
     let _lock = local.lock()?;
     let failed = |error| Failure::new(Failure::DATA, error);
-    let mut ring = KeyRing::open(&local.data.join("keys")).map_err(failed)?;
+    let mut ring = KeyRing::open(&local.data.join("keys"), false).map_err(failed)?;
     change(&mut ring).map_err(failed)?;
     let keys: Vec<_> = ring
         .keys()

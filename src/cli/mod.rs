@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app::DirectoryError;
 use crate::config::ConfigError;
+use crate::resolve::KeyRingError;
 
 /// Self-hosted redirector for e-mail that tells people from machines and shows why.
 #[derive(Debug, Parser)]
@@ -76,7 +77,14 @@ impl From<DirectoryError> for Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self::new(Self::SOFTWARE, format!("{error:#}"))
+        // Keys that are missing or damaged are the operator's to put back.
+        let form = matches!(error.downcast_ref(), Some(KeyRingError::Form { .. }));
+        let code = if form {
+            Self::CONFIGURATION
+        } else {
+            Self::SOFTWARE
+        };
+        Self::new(code, format!("{error:#}"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `cupel serve`.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, TcpListener};
 
 use actix_web::rt;
@@ -54,27 +54,35 @@ fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
     })
 }
 
+/// Prints a line; nobody may be reading it.
+fn say(line: &str) {
+    if let Err(error) = writeln!(std::io::stdout(), "{line}") {
+        tracing::debug!(%error, line, "serve: standard output is closed");
+    }
+}
+
 /// Says where everything is, on standard output, and hands over the first API key.
 async fn announce(app: &App, data: &std::path::Path) -> Result<(), Failure> {
     let (public, control) = app.addresses().map_err(anyhow::Error::from)?;
-    println!("cupel {} serves", env!("CARGO_PKG_VERSION"));
-    println!(
-        "  public   http://{public}  (links begin with {})",
-        app.base_url()
-    );
-    println!("  control  http://{control}/api/v1");
-    println!("  data     {}", data.display());
+    say(&format!("cupel {} serves", env!("CARGO_PKG_VERSION")));
+    let base_url = app.base_url();
+    say(&format!(
+        "  public   http://{public}  (links begin with {base_url})"
+    ));
+    say(&format!("  control  http://{control}/api/v1"));
+    say(&format!("  data     {}", data.display()));
     match app.first_key().await {
         Ok(Some(key)) if std::io::stdout().is_terminal() => {
-            println!("  first API key, shown this once: {}", key.text());
+            say(&format!("  first API key, shown this once: {}", key.text()));
         }
         Ok(Some(key)) => {
             let path = write_key_file(data, &key).map_err(anyhow::Error::from)?;
-            println!("  first API key is in {}", path.display());
+            say(&format!("  first API key is in {}", path.display()));
         }
         Ok(None) => {}
         Err(error) => tracing::warn!(%error, "serve: no first API key; see `cupel keys create`"),
     }
+    say("  ready");
     Ok(())
 }
 

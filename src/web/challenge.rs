@@ -1,23 +1,27 @@
 //! Action and unsubscribe links: a page with a button for whoever looks, an act for whoever
 //! presses. GET and HEAD never act; only a POST with the act tag does, and only once it is kept.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HOST, HeaderMap, ORIGIN};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, rt, web};
 
 use crate::domain::campaign::{ActionKind, LinkKind};
 use crate::domain::hit::{Answer, HitKind, Method, TokenState, Via};
 use crate::domain::keys::TenantKeys;
 use crate::domain::message::decimal;
 use crate::domain::record::Act;
-use crate::resolve::{Campaign, Link};
+use crate::resolve::{Campaign, Link, fill};
 
 use super::record::{Asked, Seen, keep, keep_act};
-use super::redirect::{Known, nothing, resolve, token_state};
+use super::redirect::{Known, QUERY_BYTES_MAX, carries_values, nothing, resolve, token_state};
 use super::{Parts, respond};
 
 /// Longest body of a press or one-click unsubscribe.
 const BODY_BYTES_MAX: usize = 16 << 10;
+/// How long a body may take to come.
+const BODY_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// What a URL of an act asks for, resolved.
 struct Wanted {
@@ -82,7 +86,7 @@ fn wanted(
             .link(number)
             .filter(|link| link.kind == LinkKind::Action)
     };
-    let link_number = link.map_or(number, |link| link.number.get());
+    let link_number = link.map_or(0, |link| link.number.get());
     let asked = Asked::of(kind, campaign, link_number, known);
     let authorised = match known {
         Known::Signed(verified) if verified.authorises(tag.as_bytes(), number, keys) => {
@@ -176,26 +180,38 @@ async fn press(
     seen: &Seen<'_>,
     wanted: Wanted,
 ) -> HttpResponse {
-    let body = match body.to_bytes_limited(BODY_BYTES_MAX).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => return respond::text(StatusCode::BAD_REQUEST, "the body broke off"),
-        Err(_) => return respond::text(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+    if wanted.act.is_none() {
+        // Whoever has no act tag need not be listened to.
+        keep(parts, seen, &wanted.asked);
+        return parts.pages.not_found();
+    }
+    let read = rt::time::timeout(BODY_WAIT_MAX, body.to_bytes_limited(BODY_BYTES_MAX)).await;
+    let body = match read {
+        Ok(Ok(Ok(body))) => body,
+        Ok(Ok(Err(_))) => return respond::text(StatusCode::BAD_REQUEST, "the body broke off"),
+        Ok(Err(_)) => return respond::text(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+        Err(_) => return respond::text(StatusCode::REQUEST_TIMEOUT, "the body did not come"),
     };
     let one_click = wanted.unsubscribe && is_one_click(&body);
     let via = wanted
         .unsubscribe
         .then_some(if one_click { Via::OneClick } else { Via::Page });
-    let mut answer = if wanted.act.is_none() {
-        Answer::NotFound
-    } else {
-        may_act(&wanted)
-    };
+    let mut answer = may_act(&wanted);
     if answer == Answer::Acted && !one_click && !from_own_page(parts, request.headers(), seen) {
         answer = Answer::Refused;
     }
+    let query = request
+        .uri()
+        .query()
+        .filter(|query| query.len() <= QUERY_BYTES_MAX);
+    let values = wanted
+        .link
+        .as_ref()
+        .is_some_and(|link| carries_values(link, query));
     let asked = Asked {
         answer,
         via,
+        values,
         ..wanted.asked
     };
     let Some(act) = wanted.act.filter(|_| answer == Answer::Acted) else {
@@ -210,7 +226,7 @@ async fn press(
     let url = wanted.link.as_ref().filter(|link| !link.disabled);
     match url {
         _ if one_click => respond::text(StatusCode::OK, "unsubscribed"),
-        Some(link) => respond::see_other(link.destination.as_str()),
+        Some(link) => respond::see_other(&fill::fill(&link.destination, query)),
         None => parts.pages.unsubscribed(),
     }
 }

@@ -16,6 +16,8 @@ use crate::store::{Scope, StoreError};
 pub(super) enum WebError {
     /// A member of the body, or a parameter of the query, is not acceptable.
     Invalid { pointer: String, detail: String },
+    /// The path takes other methods.
+    Method,
     /// There is nothing at this path.
     NotFound(&'static str),
     /// It collides with what is there.
@@ -44,7 +46,8 @@ impl WebError {
         match self {
             Self::Invalid { .. } => "The request is not acceptable",
             Self::NotFound(_) => "There is no such thing",
-            Self::Conflict { .. } => "It exists already",
+            Self::Method => "Another method is needed",
+            Self::Conflict { .. } => "It collides with what is there",
             Self::Unauthorised(_) => "An API key is needed",
             Self::Scope(_) => "The API key does not reach that far",
             Self::Unavailable(_) => "Not possible at the moment",
@@ -65,6 +68,7 @@ impl fmt::Display for WebError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid { detail, .. } | Self::Conflict { detail, .. } => out.write_str(detail),
+            Self::Method => out.write_str("this path takes other methods"),
             Self::NotFound(what) => write!(out, "no such {what}"),
             Self::Unauthorised(why) => out.write_str(why),
             Self::Scope(needed) => write!(out, "this needs a key of scope {}", needed.name()),
@@ -80,6 +84,7 @@ impl ResponseError for WebError {
         match self {
             Self::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict { .. } => StatusCode::CONFLICT,
             Self::Unauthorised(_) => StatusCode::UNAUTHORIZED,
             Self::Scope(_) => StatusCode::FORBIDDEN,
@@ -127,6 +132,7 @@ impl From<StoreError> for WebError {
                 pointer: String::new(),
                 detail: format!("{what} exists already"),
             },
+            StoreError::TooMany { .. } => Self::invalid("", error),
             StoreError::Unreadable(_) | StoreError::Position { .. } => {
                 Self::Internal(error.to_string())
             }
@@ -149,15 +155,22 @@ impl From<KeyRingError> for WebError {
     fn from(error: KeyRingError) -> Self {
         match error {
             KeyRingError::Unknown(_) => Self::NotFound("key"),
-            KeyRingError::Full | KeyRingError::Signs(_) => Self::Conflict {
-                pointer: String::new(),
-                detail: error.to_string(),
-            },
+            KeyRingError::Full | KeyRingError::Signs(_) | KeyRingError::Backwards(_) => {
+                Self::Conflict {
+                    pointer: String::new(),
+                    detail: error.to_string(),
+                }
+            }
             KeyRingError::Io { .. } | KeyRingError::Form { .. } => {
                 Self::Internal(error.to_string())
             }
         }
     }
+}
+
+/// Answers a method that a path does not take.
+pub(super) async fn wrong_method() -> HttpResponse {
+    WebError::Method.error_response()
 }
 
 /// Answers whatever no route takes.

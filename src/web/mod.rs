@@ -87,7 +87,9 @@ pub fn control(parts: web::Data<Parts>) -> impl Fn(&mut web::ServiceConfig) + Cl
         config
             .app_data(parts.clone())
             .route("/livez", web::get().to(health::livez))
+            .route("/livez", web::head().to(health::livez))
             .route("/readyz", web::get().to(health::readyz))
+            .route("/readyz", web::head().to(health::readyz))
             .route("/metrics", web::get().to(health::metrics))
             .service(web::scope("/api/v1").configure(api::routes))
             .default_service(web::to(error::no_route));
@@ -113,6 +115,18 @@ impl Parts {
     fn ruleset_name(&self) -> String {
         format!("{}@{}", self.rules.name(), self.rules.version())
     }
+}
+
+/// Gives a store what an edge knows and it does not.
+///
+/// # Errors
+/// The store is not available.
+pub async fn adopt(
+    store: &Store,
+    extra: &[crate::resolve::Change],
+    now: crate::domain::time::Micros,
+) -> Result<(), StoreError> {
+    api::adopt(store, extra, now).await
 }
 
 /// Everything that the store knows of campaigns, links and short links, as changes.

@@ -1,7 +1,7 @@
 //! Pages of the public listener, rendered from templates that come with the program. Sender text
 //! (names, hosts) is data: it is escaped, never a template.
 
-use actix_web::http::StatusCode;
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
 use tera::{Context, Tera};
 
@@ -181,6 +181,10 @@ impl Pages {
 /// The host's own pages: what this is and whom to write to.
 pub(super) fn answer(parts: &Parts, request: &HttpRequest) -> HttpResponse {
     let face = &parts.config.face;
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        // CONNECT above all: 200 would look like an open proxy.
+        return respond::not_allowed("GET, HEAD");
+    }
     match request.uri().path() {
         "/" | "" => {
             let html = parts.pages.render("root.html", |_| ());

@@ -192,7 +192,7 @@ pub(super) fn judged(parts: &Parts, seen: &Seen<'_>, asked: &Asked) -> Option<Hi
         network,
         token: asked.token,
         honeypot: asked.honeypot,
-        one_click: asked.via == Some(Via::OneClick),
+        one_click: asked.via == Some(Via::OneClick) && asked.answer == Answer::Acted,
     };
     let facts = judge::observe(&observed);
     let verdict = judge::judge(&parts.rules, asked.kind, facts);

@@ -14,7 +14,7 @@ use super::record::{Asked, Seen, keep};
 use super::{Parts, challenge, pages, respond};
 
 /// Longest query that is looked at; a longer one is junk, and junk stops no redirect.
-const QUERY_BYTES_MAX: usize = 8_192;
+pub(super) const QUERY_BYTES_MAX: usize = 8_192;
 
 /// Answers every request of the public listener.
 pub(super) async fn answer(
@@ -146,16 +146,18 @@ fn content(parts: &Parts, request: &HttpRequest, token: &str, number: &str) -> H
         .query()
         .filter(|query| query.len() <= QUERY_BYTES_MAX);
     let answered = resolve(parts, token, |campaign, keys, known| {
-        let mut asked = Asked::of(HitKind::Click, campaign, number, &known);
-        asked.claim(keys, query);
         let link = campaign.link(number);
+        // A number that nobody registered stands for no link: outsiders must not make up cells.
+        let known_number = link.map_or(0, |link| link.number.get());
+        let mut asked = Asked::of(HitKind::Click, campaign, known_number, &known);
+        asked.claim(keys, query);
         let (answer, url) = match (&known, link) {
             (Known::Signed(_), Some(link)) => content_answer(&seen, campaign, link, query),
             _ => (Answer::NotFound, None),
         };
         asked.answer = answer;
         asked.honeypot = link.is_some_and(|link| link.kind == LinkKind::Honeypot);
-        asked.values = link.is_some_and(|link| link.destination.slots() > 0);
+        asked.values = link.is_some_and(|link| carries_values(link, query));
         keep(parts, &seen, &asked);
         respond_click(parts, answer, url.as_deref())
     });
@@ -174,6 +176,12 @@ fn content_answer<'l>(
         LinkKind::Content => fill::fill(&link.destination, query),
     };
     (click_answer(seen, link.disabled), Some(url))
+}
+
+/// Whether values for a templated destination came.
+pub(super) fn carries_values(link: &Link, query: Option<&str>) -> bool {
+    link.destination.slots() > 0
+        && query.is_some_and(|query| fill::parameter(query, "v1").is_some())
 }
 
 /// How a click on something that redirects is answered.

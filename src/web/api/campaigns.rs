@@ -11,7 +11,7 @@ use crate::store::{CampaignEdit, CampaignRow};
 use super::super::Parts;
 use super::super::auth::MayMint;
 use super::super::error::WebError;
-use super::{Paging, body, campaign_id, destination, name, publish, query, since};
+use super::{Paging, body, campaign_id, name, plain_destination, publish, query, since};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,7 +57,7 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, WebError> {
     let new: New = body(payload).await?;
     name("/name", &new.name)?;
-    let home = destination("/home_url", &new.home_url)?;
+    let home = plain_destination("/home_url", &new.home_url)?;
     let now = parts.clock.now();
     let row = parts
         .store()?
@@ -77,10 +77,7 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, WebError> {
     let paging: Paging = query(&request)?;
     let limit = paging.limit()?;
-    let rows = parts
-        .store()?
-        .campaigns(paging.after.unwrap_or(0), limit)
-        .await?;
+    let rows = parts.store()?.campaigns(paging.after()?, limit).await?;
     let full = u32::try_from(rows.len()).is_ok_and(|rows| rows == limit);
     let next = rows.last().filter(|_| full).map(|row| row.id);
     let campaigns: Vec<_> = rows.iter().map(shown).collect();
@@ -110,7 +107,7 @@ pub(super) async fn edit(
     let home = edit
         .home_url
         .as_deref()
-        .map(|url| destination("/home_url", url))
+        .map(|url| plain_destination("/home_url", url))
         .transpose()?;
     let edit = CampaignEdit {
         name: edit.name,

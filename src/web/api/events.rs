@@ -29,7 +29,7 @@ struct Asked {
     kind: Option<String>,
     class: Option<String>,
     after: Option<String>,
-    limit: Option<u32>,
+    limit: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -65,7 +65,7 @@ pub(super) async fn list(
         kind: named("/kind", asked.kind.as_deref(), HitKind::from_name)?,
         class: named("/class", asked.class.as_deref(), Class::from_name)?,
         after: named("/after", asked.after.as_deref(), event_id)?,
-        limit: limit(asked.limit)?,
+        limit: limit(asked.limit.as_deref())?,
     };
     let hits = parts.store()?.events(&filter).await?;
     let full = u32::try_from(hits.len()).is_ok_and(|hits| hits == filter.limit);
@@ -147,8 +147,8 @@ fn shown(parts: &Parts, stored: &StoredHit) -> Value {
     })
 }
 
-/// The judgement with its sum. An aggregate hit keeps no facts, so its sum cannot be redone:
-/// prior and signals are null.
+/// The judgement with its sum. An aggregate hit keeps its class alone: score, prior and signals
+/// are null.
 fn judgement(parts: &Parts, stored: &StoredHit) -> Value {
     let hit = &stored.hit;
     let explained = (hit.level == PrivacyLevel::Individual)
@@ -163,7 +163,7 @@ fn judgement(parts: &Parts, stored: &StoredHit) -> Value {
         .as_ref()
         .map(|(_, rules)| format!("{}@{}", rules.name(), rules.version()));
     json!({
-        "score": hit.verdict.score.percent(),
+        "score": explained.as_ref().map(|_| hit.verdict.score.percent()),
         "class": hit.verdict.class,
         "human": hit.verdict.class.is_human(),
         "stage": if stored.settled { "settled" } else { "provisional" },

@@ -74,7 +74,7 @@ pub(super) async fn create(
     }
     let link = NewLink {
         kind,
-        action: (kind == LinkKind::Action).then(|| new.sub_kind.unwrap_or(ActionKind::Generic)),
+        action: new.sub_kind,
         destination: destination("/url", &new.url)?,
         label: new.label,
     };
@@ -99,7 +99,7 @@ pub(super) async fn list(
     id: web::Path<String>,
 ) -> Result<HttpResponse, WebError> {
     let campaign = existing(&parts, &id).await?;
-    let rows = parts.store()?.links(Some(campaign)).await?;
+    let rows = parts.store()?.links(campaign).await?;
     let links: Vec<_> = rows.iter().map(shown).collect();
     Ok(HttpResponse::Ok().json(json!({"links": links})))
 }
@@ -110,7 +110,7 @@ pub(super) async fn get(
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, WebError> {
     let (campaign, number) = ids(&path)?;
-    let rows = parts.store()?.links(Some(campaign)).await?;
+    let rows = parts.store()?.links(campaign).await?;
     let row = rows.iter().find(|row| row.number == number);
     Ok(HttpResponse::Ok().json(shown(row.ok_or(WebError::NotFound("link"))?)))
 }

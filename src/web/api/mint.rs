@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::domain::campaign::{CampaignId, LinkKind};
-use crate::domain::message::{MessageId, RECIPIENT_ID_BYTES_MAX};
+use crate::domain::keys::TenantKey;
+use crate::domain::message::{MessageId, RECIPIENT_ID_BYTES_MAX, RecipientKey};
 use crate::domain::token::Minted;
 
 use super::super::Parts;
@@ -82,38 +83,67 @@ pub(super) async fn mint(
     let first = reserve(&parts, campaign, count).await?;
     let minted_at = parts.clock.now().seconds();
     let signing = keys.signing().ok_or_else(no_key)?;
-    let numbers = (0..count).map(|offset| first.wrapping_add(offset));
-    let messages: Vec<_> = asked
-        .recipients
-        .iter()
-        .zip(recipients)
-        .zip(numbers)
-        .map(|((recipient, key), number)| {
-            let message = MessageId {
-                campaign,
-                minted_at,
-                number,
-            };
-            let minted = Minted::sign(message, key, signing);
-            let acts: BTreeMap<_, _> = std::iter::once(0)
-                .chain(actions.iter().copied())
-                .map(|number| (number, minted.act(number, signing)))
-                .collect();
-            let token = minted.token();
-            let base_url = &parts.base_url;
-            let unsubscribe = acts.get(&0).map(String::as_str).unwrap_or_default();
-            Message {
-                recipient,
-                message: message.to_string(),
-                open_url: format!("{base_url}/o/{token}.gif"),
-                unsubscribe_url: format!("{base_url}/u/{token}/{unsubscribe}/0"),
-                verp: minted.verp(),
-                token,
-                acts,
-            }
-        })
-        .collect();
-    Ok(HttpResponse::Ok().json(json!({"messages": messages})))
+    let signing = signing.clone();
+    let base_url = parts.base_url.clone();
+    // Signing many is work for another thread: health checks are answered on this one.
+    let answer = web::block(move || {
+        let numbers = (0..count).map(|offset| first.wrapping_add(offset));
+        let signer = Signer {
+            campaign,
+            minted_at,
+            signing,
+            actions,
+            base_url,
+        };
+        let all = asked.recipients.iter().zip(recipients).zip(numbers);
+        let messages: Vec<_> = all
+            .map(|((id, key), number)| signer.message(id, key, number))
+            .collect();
+        serde_json::to_string(&json!({"messages": messages}))
+    });
+    let answer = answer
+        .await
+        .map_err(|error| WebError::Internal(error.to_string()))?;
+    let json = answer.map_err(|error| WebError::Internal(error.to_string()))?;
+    Ok(HttpResponse::Ok()
+        .content_type("application/json")
+        .body(json))
+}
+
+/// Makes the messages of one request.
+struct Signer {
+    campaign: CampaignId,
+    minted_at: u32,
+    signing: TenantKey,
+    actions: Vec<u32>,
+    base_url: String,
+}
+
+impl Signer {
+    fn message<'a>(&self, recipient: &'a str, key: RecipientKey, number: u32) -> Message<'a> {
+        let message = MessageId {
+            campaign: self.campaign,
+            minted_at: self.minted_at,
+            number,
+        };
+        let minted = Minted::sign(message, key, &self.signing);
+        let acts: BTreeMap<_, _> = std::iter::once(0)
+            .chain(self.actions.iter().copied())
+            .map(|number| (number, minted.act(number, &self.signing)))
+            .collect();
+        let token = minted.token();
+        let base_url = &self.base_url;
+        let unsubscribe = acts.get(&0).map(String::as_str).unwrap_or_default();
+        Message {
+            recipient,
+            message: message.to_string(),
+            open_url: format!("{base_url}/o/{token}.gif"),
+            unsubscribe_url: format!("{base_url}/u/{token}/{unsubscribe}/0"),
+            verp: minted.verp(),
+            token,
+            acts,
+        }
+    }
 }
 
 fn no_key() -> WebError {

@@ -11,15 +11,16 @@ mod stats;
 
 use actix_web::web;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use crate::domain::campaign::CampaignId;
+use crate::domain::campaign::{CampaignId, TenantId};
 use crate::domain::destination::Destination;
 use crate::domain::time::Micros;
 use crate::resolve::Change;
-use crate::store::{Store, StoreError};
+use crate::store::{CampaignRow, LinkRow, ShortLinkRow, Store, StoreError};
 
 use super::Parts;
-use super::error::WebError;
+use super::error::{WebError, wrong_method};
 
 /// Largest JSON body; a template with its text part fits many times.
 const BODY_BYTES_MAX: usize = 32 << 20;
@@ -29,60 +30,56 @@ const PAGE_ROWS: u32 = 100;
 
 /// The routes.
 pub(super) fn routes(config: &mut web::ServiceConfig) {
+    use web::{get, patch, post};
+    let at = |path: &str| web::resource(path).default_service(web::to(wrong_method));
     config
-        .route("/campaigns", web::post().to(campaigns::create))
-        .route("/campaigns", web::get().to(campaigns::list))
-        .route("/campaigns/{id}", web::get().to(campaigns::get))
-        .route("/campaigns/{id}", web::patch().to(campaigns::edit))
-        .route(
-            "/campaigns/{id}/archive",
-            web::post().to(campaigns::archive),
+        .service(
+            at("/campaigns")
+                .route(post().to(campaigns::create))
+                .route(get().to(campaigns::list)),
         )
-        .route("/campaigns/{id}/links", web::post().to(links::create))
-        .route("/campaigns/{id}/links", web::get().to(links::list))
-        .route("/campaigns/{id}/links/{number}", web::get().to(links::get))
-        .route(
-            "/campaigns/{id}/links/{number}",
-            web::patch().to(links::edit),
+        .service(
+            at("/campaigns/{id}")
+                .route(get().to(campaigns::get))
+                .route(patch().to(campaigns::edit)),
         )
-        .route(
-            "/campaigns/{id}/links/{number}/disable",
-            web::post().to(links::disable),
+        .service(at("/campaigns/{id}/archive").route(post().to(campaigns::archive)))
+        .service(
+            at("/campaigns/{id}/links")
+                .route(post().to(links::create))
+                .route(get().to(links::list)),
         )
-        .route(
-            "/campaigns/{id}/links/{number}/enable",
-            web::post().to(links::enable),
+        .service(
+            at("/campaigns/{id}/links/{number}")
+                .route(get().to(links::get))
+                .route(patch().to(links::edit)),
         )
-        .route("/campaigns/{id}/rewrite", web::post().to(rewrite::rewrite))
-        .route("/campaigns/{id}/mint", web::post().to(mint::mint))
-        .route(
-            "/campaigns/{id}/numbers",
-            web::post().to(mint::lease_numbers),
+        .service(at("/campaigns/{id}/links/{number}/disable").route(post().to(links::disable)))
+        .service(at("/campaigns/{id}/links/{number}/enable").route(post().to(links::enable)))
+        .service(at("/campaigns/{id}/rewrite").route(post().to(rewrite::rewrite)))
+        .service(at("/campaigns/{id}/mint").route(post().to(mint::mint)))
+        .service(at("/campaigns/{id}/numbers").route(post().to(mint::lease_numbers)))
+        .service(at("/campaigns/{id}/stats").route(get().to(stats::campaign)))
+        .service(
+            at("/short-links")
+                .route(post().to(short_links::create))
+                .route(get().to(short_links::list)),
         )
-        .route("/campaigns/{id}/stats", web::get().to(stats::campaign))
-        .route("/short-links", web::post().to(short_links::create))
-        .route("/short-links", web::get().to(short_links::list))
-        .route("/short-links/{code}", web::get().to(short_links::get))
-        .route("/short-links/{code}", web::patch().to(short_links::edit))
-        .route(
-            "/short-links/{code}/disable",
-            web::post().to(short_links::disable),
+        .service(
+            at("/short-links/{code}")
+                .route(get().to(short_links::get))
+                .route(patch().to(short_links::edit)),
         )
-        .route(
-            "/short-links/{code}/enable",
-            web::post().to(short_links::enable),
-        )
-        .route(
-            "/short-links/{code}/stats",
-            web::get().to(stats::short_link),
-        )
-        .route("/events", web::get().to(events::list))
-        .route("/events/{id}", web::get().to(events::get))
-        .route("/deliveries", web::post().to(events::deliveries))
-        .route("/keys", web::post().to(keys::create))
-        .route("/key-ring", web::get().to(keys::ring))
-        .route("/key-ring/rotate", web::post().to(keys::rotate))
-        .route("/key-ring/{id}", web::patch().to(keys::set_state));
+        .service(at("/short-links/{code}/disable").route(post().to(short_links::disable)))
+        .service(at("/short-links/{code}/enable").route(post().to(short_links::enable)))
+        .service(at("/short-links/{code}/stats").route(get().to(stats::short_link)))
+        .service(at("/events").route(get().to(events::list)))
+        .service(at("/events/{id}").route(get().to(events::get)))
+        .service(at("/deliveries").route(post().to(events::deliveries)))
+        .service(at("/keys").route(post().to(keys::create)))
+        .service(at("/key-ring").route(get().to(keys::ring)))
+        .service(at("/key-ring/rotate").route(post().to(keys::rotate)))
+        .service(at("/key-ring/{id}").route(patch().to(keys::set_state)));
 }
 
 /// Reads a JSON body; errors point at the member. Handlers call it once they know who asks, so
@@ -92,14 +89,27 @@ async fn body<T: DeserializeOwned>(payload: web::Payload) -> Result<T, WebError>
     let bytes = read
         .map_err(|_| WebError::TooLarge(BODY_BYTES_MAX))?
         .map_err(|error| WebError::invalid("", format!("the body broke off: {error}")))?;
+    // Serde would take an array for an object, member by member.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(WebError::invalid("", "send a JSON object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(&bytes);
     let read = serde_path_to_error::deserialize(&mut json);
     let value = read.map_err(|error| {
         let what = error.inner().to_string();
-        WebError::invalid(pointer(error.path()), what)
+        WebError::invalid(format!("{}{}", pointer(error.path()), member(&what)), what)
     })?;
     json.end().map_err(|error| WebError::invalid("", error))?;
     Ok(value)
+}
+
+/// The member that an error of the whole object is about.
+fn member(what: &str) -> String {
+    let after = ["missing field `", "duplicate field `"]
+        .iter()
+        .find_map(|begin| what.strip_prefix(begin));
+    let name = after.and_then(|rest| rest.split_once('`'));
+    name.map_or_else(String::new, |(name, _)| format!("/{name}"))
 }
 
 /// RFC 6901 of where an error happened.
@@ -117,6 +127,18 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
         pointer.push_str(&name);
     }
     pointer
+}
+
+/// A destination in a body that no message fills.
+fn plain_destination(pointer: &str, url: &str) -> Result<Destination, WebError> {
+    let parsed = destination(pointer, url)?;
+    if parsed.slots() > 0 {
+        return Err(WebError::invalid(
+            pointer,
+            "{v1} is filled in links of a campaign only",
+        ));
+    }
+    Ok(parsed)
 }
 
 /// A destination in a body.
@@ -152,20 +174,27 @@ fn publish(parts: &Parts, changes: Vec<Change>) {
 
 /// Parameters of a list.
 #[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Paging {
-    after: Option<u32>,
-    limit: Option<u32>,
+    after: Option<String>,
+    limit: Option<String>,
 }
 
 impl Paging {
     fn limit(&self) -> Result<u32, WebError> {
-        limit(self.limit)
+        limit(self.limit.as_deref())
+    }
+
+    fn after(&self) -> Result<u32, WebError> {
+        let number = self.after.as_deref().map(crate::domain::message::decimal);
+        let wrong = || WebError::invalid("/after", "write what next said");
+        number.map_or(Ok(0), |number| number.ok_or_else(wrong))
     }
 }
 
-fn limit(asked: Option<u32>) -> Result<u32, WebError> {
-    match asked.unwrap_or(PAGE_ROWS) {
-        limit @ 1..=PAGE_ROWS_MAX => Ok(limit),
+fn limit(asked: Option<&str>) -> Result<u32, WebError> {
+    match asked.map_or(Some(PAGE_ROWS), |text| text.parse().ok()) {
+        Some(limit @ 1..=PAGE_ROWS_MAX) => Ok(limit),
         _ => Err(WebError::invalid(
             "/limit",
             format!("write 1 to {PAGE_ROWS_MAX}"),
@@ -175,9 +204,13 @@ fn limit(asked: Option<u32>) -> Result<u32, WebError> {
 
 /// Parameters of a query; errors point at the parameter.
 fn query<T: DeserializeOwned>(request: &actix_web::HttpRequest) -> Result<T, WebError> {
-    let read = web::Query::<T>::from_query(request.query_string());
-    read.map(web::Query::into_inner)
-        .map_err(|error| WebError::invalid("", error))
+    let pairs = url::form_urlencoded::parse(request.query_string().as_bytes());
+    let pairs = pairs.map(|(name, value)| (name.into_owned(), Value::from(value.into_owned())));
+    let object = Value::Object(pairs.collect());
+    serde_path_to_error::deserialize(object).map_err(|error| {
+        let at = pointer(error.path());
+        WebError::invalid(at, error.inner())
+    })
 }
 
 /// A time that `null` takes away: absent, null or given.
@@ -194,6 +227,43 @@ fn since(on: Option<bool>, now: Micros) -> Option<Option<Micros>> {
     on.map(|on| on.then_some(now))
 }
 
+/// Gives a store what an edge knows and it does not. Names and labels are in no local copy.
+pub(super) async fn adopt(store: &Store, extra: &[Change], now: Micros) -> Result<(), StoreError> {
+    let (mut campaigns, mut links, mut shorts) = (Vec::new(), Vec::new(), Vec::new());
+    for change in extra {
+        match change {
+            Change::Campaign(one) => campaigns.push(CampaignRow {
+                id: one.id,
+                tenant: one.tenant,
+                name: format!("recovered campaign {}", one.id.get()),
+                home: one.home.clone(),
+                level: one.level,
+                created_at: now,
+                archived_at: None,
+            }),
+            Change::Link(campaign, link) => links.push(LinkRow {
+                campaign: *campaign,
+                number: link.number,
+                kind: link.kind,
+                action: link.action,
+                destination: link.destination.clone(),
+                label: None,
+                disabled_at: link.disabled.then_some(now),
+            }),
+            Change::Short(code, link) => shorts.push(ShortLinkRow {
+                id: link.id,
+                code: code.clone(),
+                destination: link.destination.clone(),
+                created_at: now,
+                expires_at: link.expires_at,
+                disabled_at: link.disabled.then_some(now),
+            }),
+        }
+    }
+    store.adopt(&campaigns, &links, now).await?;
+    store.adopt_short_links(TenantId::FIRST, &shorts).await
+}
+
 /// Everything that the store knows, as changes of the catalogue.
 pub(super) async fn stored_catalogue(store: &Store) -> Result<Vec<Change>, StoreError> {
     let mut changes = Vec::new();
@@ -204,7 +274,7 @@ pub(super) async fn stored_catalogue(store: &Store) -> Result<Vec<Change>, Store
         after = last.id.get();
         changes.extend(rows.iter().map(campaigns::change));
     }
-    changes.extend(store.links(None).await?.iter().map(links::change));
+    changes.extend(store.all_links().await?.iter().map(links::change));
     after = 0;
     loop {
         let rows = store.short_links(after, PAGE_ROWS_MAX).await?;

@@ -1,14 +1,16 @@
 //! Rewriting of templates.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::domain::campaign::LinkKind;
+use crate::domain::campaign::{ActionKind, LinkKind};
 use crate::domain::destination::Destination;
-use crate::rewrite::{LinkRef, Style, Survey, find_html, find_text, splice_html, splice_text};
+use crate::rewrite::{
+    LinkRef, RewriteError, Style, Survey, find_html, find_text, splice_html, splice_text,
+};
 use crate::store::{LinkRow, NewLink};
 
 use super::super::Parts;
@@ -64,51 +66,104 @@ pub(super) async fn rewrite(
         return Err(WebError::invalid("", "send html, text, or both"));
     }
     let campaign = links::existing(&parts, &id).await?;
-    let base_url = parts.base_url.as_str();
-    let html = asked
-        .html
-        .as_deref()
-        .map(|html| find_html(html, base_url))
-        .transpose();
-    let html = html.map_err(|error| WebError::invalid("/html", error))?;
-    let text = asked.text.as_deref().map(|text| find_text(text, base_url));
+    let base_url = parts.base_url.clone();
+    let found = on_a_thread(move || Surveyed::of(asked, &base_url)).await?;
+    let found = found.map_err(|error| WebError::invalid("/html", error))?;
 
-    let mut plan = Plan::new(parts.store()?.links(Some(campaign)).await?);
-    let in_html = html.as_ref().map(|survey| plan.take(survey, "html"));
-    let in_text = text.as_ref().map(|survey| plan.take(survey, "text"));
+    let mut plan = Plan::new(parts.store()?.links(campaign).await?);
+    let in_html = found
+        .html
+        .as_ref()
+        .map(|(_, survey)| plan.take(survey, "html"));
+    let in_text = found
+        .text
+        .as_ref()
+        .map(|(_, survey)| plan.take(survey, "text"));
     let rows = parts
         .store()?
         .register_links(campaign, &plan.wanted, parts.clock.now())
         .await?;
     publish(&parts, rows.iter().map(links::change).collect());
 
-    let style = Style {
-        base_url,
-        token_tag: &asked.token_tag,
-        act_tag: &asked.act_tag,
-        pixel: asked.pixel,
-    };
-    let refs = |places: Vec<Option<usize>>| -> Vec<Option<LinkRef>> {
-        let link = |row: &LinkRow| LinkRef {
-            number: row.number.get(),
-            kind: row.kind,
-        };
-        places
-            .into_iter()
-            .map(|place| rows.get(place?).map(link))
-            .collect()
-    };
-    let html = asked.html.as_deref().zip(html.as_ref()).zip(in_html);
-    let html = html.map(|((html, survey), at)| splice_html(html, survey, &refs(at), &style).body);
-    let text = asked.text.as_deref().zip(text.as_ref()).zip(in_text);
-    let text = text.map(|((text, survey), at)| splice_text(text, survey, &refs(at), &style).body);
-    Ok(HttpResponse::Ok().json(json!({
-        "html": html,
-        "text": text,
+    let shown = json!({
         "links": rows_shown(&rows),
         "columns": columns(&rows),
         "left_alone": plan.left_alone,
-    })))
+    });
+    let base_url = parts.base_url.clone();
+    let done = on_a_thread(move || found.spliced(&base_url, &rows, in_html, in_text)).await?;
+    let mut answer = shown;
+    if let Some(object) = answer.as_object_mut() {
+        object.insert("html".to_owned(), json!(done.0));
+        object.insert("text".to_owned(), json!(done.1));
+    }
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// Runs what takes long beside the thread that answers health checks.
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, WebError> {
+    web::block(work)
+        .await
+        .map_err(|error| WebError::Internal(error.to_string()))
+}
+
+/// A template and where its links are.
+struct Surveyed {
+    asked: Asked,
+    html: Option<(String, Survey)>,
+    text: Option<(String, Survey)>,
+}
+
+impl Surveyed {
+    fn of(mut asked: Asked, base_url: &str) -> Result<Self, RewriteError> {
+        let html = match asked.html.take() {
+            Some(html) => {
+                let survey = find_html(&html, base_url)?;
+                Some((html, survey))
+            }
+            None => None,
+        };
+        let text = asked.text.take().map(|text| {
+            let survey = find_text(&text, base_url);
+            (text, survey)
+        });
+        Ok(Self { asked, html, text })
+    }
+
+    /// HTML and text with the tracked URLs of `rows` at their places.
+    fn spliced(
+        &self,
+        base_url: &str,
+        rows: &[LinkRow],
+        in_html: Option<Vec<Option<usize>>>,
+        in_text: Option<Vec<Option<usize>>>,
+    ) -> (Option<String>, Option<String>) {
+        let style = Style {
+            base_url,
+            token_tag: &self.asked.token_tag,
+            act_tag: &self.asked.act_tag,
+            pixel: self.asked.pixel,
+        };
+        let refs = |places: Vec<Option<usize>>| -> Vec<Option<LinkRef>> {
+            let link = |row: &LinkRow| LinkRef {
+                number: row.number.get(),
+                kind: row.kind,
+            };
+            places
+                .into_iter()
+                .map(|place| rows.get(place?).map(link))
+                .collect()
+        };
+        let html = self.html.as_ref().zip(in_html);
+        let html =
+            html.map(|((html, survey), at)| splice_html(html, survey, &refs(at), &style).body);
+        let text = self.text.as_ref().zip(in_text);
+        let text =
+            text.map(|((text, survey), at)| splice_text(text, survey, &refs(at), &style).body);
+        (html, text)
+    }
 }
 
 fn check_tag(pointer: &str, tag: &str) -> Result<(), WebError> {
@@ -128,15 +183,26 @@ fn check_tag(pointer: &str, tag: &str) -> Result<(), WebError> {
 
 /// Which links a template needs, each once.
 struct Plan {
-    known: Vec<LinkRow>,
+    /// Kind and sub-kind that a destination is registered with, the one that acts first.
+    known: HashMap<String, (LinkKind, Option<ActionKind>)>,
+    places: HashMap<String, usize>,
     wanted: Vec<NewLink>,
     left_alone: Vec<Value>,
 }
 
 impl Plan {
-    fn new(known: Vec<LinkRow>) -> Self {
+    fn new(rows: Vec<LinkRow>) -> Self {
+        let mut known: HashMap<String, (LinkKind, Option<ActionKind>)> = HashMap::new();
+        for row in rows {
+            let url = row.destination.as_str().to_owned();
+            let before = known.get(&url).map(|(kind, _)| *kind);
+            if before.is_none_or(|before| precedence(row.kind) < precedence(before)) {
+                known.insert(url, (row.kind, row.action));
+            }
+        }
         Self {
             known,
+            places: HashMap::new(),
             wanted: Vec::new(),
             left_alone: Vec::new(),
         }
@@ -155,12 +221,13 @@ impl Plan {
             places.push(match Destination::parse(found.registered()) {
                 Ok(destination) => Some(self.place(destination)),
                 Err(why) => {
-                    let value = found.registered();
                     let detail = format!("the URL {why}");
-                    let left = json!({
-                        "part": part, "value": value, "reason": "invalid", "detail": detail,
-                    });
-                    self.left_alone.push(left);
+                    self.left_alone.push(json!({
+                        "part": part,
+                        "value": found.registered(),
+                        "reason": "invalid",
+                        "detail": detail,
+                    }));
                     None
                 }
             });
@@ -168,33 +235,32 @@ impl Plan {
         places
     }
 
-    /// A destination that is registered as an action or the like keeps that kind.
+    /// A destination that is registered as an action or the like keeps that kind: a URL that must
+    /// not be followed blindly never becomes content.
     fn place(&mut self, destination: Destination) -> usize {
-        let same = |url: &Destination| url.as_str() == destination.as_str();
-        if let Some(place) = self.wanted.iter().position(|new| same(&new.destination)) {
-            return place;
+        let url = destination.as_str().to_owned();
+        let next = self.wanted.len();
+        let place = *self.places.entry(url).or_insert(next);
+        if place == next {
+            let registered = self.known.get(destination.as_str()).copied();
+            let (kind, action) = registered.unwrap_or((LinkKind::Content, None));
+            self.wanted.push(NewLink {
+                kind,
+                action,
+                destination,
+                label: None,
+            });
         }
-        let mut registered: Vec<_> = self
-            .known
-            .iter()
-            .filter(|row| same(&row.destination))
-            .collect();
-        // What acts comes first: an URL that must not be followed blindly never becomes content.
-        registered.sort_by_key(|row| match row.kind {
-            LinkKind::Action => 0,
-            LinkKind::Unsubscribe => 1,
-            LinkKind::Honeypot => 2,
-            LinkKind::Content => 3,
-        });
-        let kind = registered.first().map_or(LinkKind::Content, |row| row.kind);
-        let action = registered.first().and_then(|row| row.action);
-        self.wanted.push(NewLink {
-            kind,
-            action,
-            destination,
-            label: None,
-        });
-        self.wanted.len() - 1
+        place
+    }
+}
+
+fn precedence(kind: LinkKind) -> u8 {
+    match kind {
+        LinkKind::Action => 0,
+        LinkKind::Unsubscribe => 1,
+        LinkKind::Honeypot => 2,
+        LinkKind::Content => 3,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::store::{ShortLinkEdit, ShortLinkRow, StoreError};
 use super::super::Parts;
 use super::super::auth::MayMint;
 use super::super::error::WebError;
-use super::{Paging, body, destination, optional, publish, query, since};
+use super::{Paging, body, optional, plain_destination, publish, query, since};
 
 /// Random bytes of a code that nobody chose: 48 bits, eight characters.
 const CODE_BYTES: usize = 6;
@@ -65,13 +65,7 @@ pub(super) async fn create(
     payload: web::Payload,
 ) -> Result<HttpResponse, WebError> {
     let new: New = body(payload).await?;
-    let url = destination("/url", &new.url)?;
-    if url.slots() > 0 {
-        return Err(WebError::invalid(
-            "/url",
-            "a short link has no message to fill {v1} from",
-        ));
-    }
+    let url = plain_destination("/url", &new.url)?;
     let chosen = new.code.as_deref().map(|code| {
         ShortCode::parse(code).map_err(|why| WebError::invalid("/code", format!("the code {why}")))
     });
@@ -126,10 +120,7 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, WebError> {
     let paging: Paging = query(&request)?;
     let limit = paging.limit()?;
-    let rows = parts
-        .store()?
-        .short_links(paging.after.unwrap_or(0), limit)
-        .await?;
+    let rows = parts.store()?.short_links(paging.after()?, limit).await?;
     let full = u32::try_from(rows.len()).is_ok_and(|rows| rows == limit);
     let next = rows.last().filter(|_| full).map(|row| row.id);
     let links: Vec<_> = rows.iter().map(|row| shown(&parts, row)).collect();
@@ -157,7 +148,7 @@ pub(super) async fn edit(
         destination: edit
             .url
             .as_deref()
-            .map(|url| destination("/url", url))
+            .map(|url| plain_destination("/url", url))
             .transpose()?,
         expires_at: edit.expires_at,
         disabled_at: since(edit.disabled, parts.clock.now()),

@@ -16,7 +16,7 @@ pub(super) async fn campaign(
 ) -> Result<HttpResponse, WebError> {
     let campaign = existing(&parts, &id).await?;
     let store = parts.store()?;
-    let links = store.links(Some(campaign)).await?;
+    let links = store.links(campaign).await?;
     Ok(HttpResponse::Ok().json(stats::campaign(&store, campaign.get(), &links).await?))
 }
 
