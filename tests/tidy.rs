@@ -1,5 +1,10 @@
 //! Holds the tree to what STYLE and ARCHITECTURE promise: sizes, names, directions.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that is surprised should fail there and then"
+)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

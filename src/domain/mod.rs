@@ -4,6 +4,7 @@
 
 mod coded;
 
+pub mod act;
 pub mod campaign;
 pub mod destination;
 pub mod hit;

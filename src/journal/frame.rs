@@ -1,9 +1,10 @@
 //! Records as bytes: the header that all share, side texts, acceptances.
 
+use crate::domain::act::Act;
 use crate::domain::campaign::CampaignId;
 use crate::domain::hit::{HitKind, Via};
 use crate::domain::message::MessageId;
-use crate::domain::record::{Act, Hit, take};
+use crate::domain::record::{Hit, take};
 use crate::domain::time::Micros;
 use crate::domain::token::Payload;
 

@@ -36,8 +36,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::domain::act::Act;
 use crate::domain::message::MessageId;
-use crate::domain::record::{Act, Hit};
+use crate::domain::record::Hit;
 use crate::domain::time::Micros;
 
 pub use frame::{Side, SideKind};

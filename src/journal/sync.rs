@@ -54,8 +54,8 @@ impl Syncer {
                 synced
                     .map_err(JournalError::io(&pending.path))
                     .or_else(|error| {
-                        // After a failed fsync the kernel may call lost pages clean, and says so only
-                        // once: that file is over.
+                        // After a failed fsync the kernel may call lost pages clean, and says so
+                        // only once: that file is over.
                         self.say_failed(&error);
                         self.poisoned = true;
                         self.rewrite()

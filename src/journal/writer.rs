@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::domain::record::{Act, Hit};
+use crate::domain::act::Act;
+use crate::domain::record::Hit;
 
 use super::frame::{self, Place, Side, SideKind};
 use super::segment::{self, Segment};

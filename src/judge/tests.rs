@@ -1,3 +1,5 @@
+//! Judgements as a table.
+
 use super::*;
 use crate::domain::hit::{HttpVersion, Method, Scheme, TokenState};
 use crate::domain::network::{Lists, NetworkFacts};

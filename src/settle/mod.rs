@@ -16,11 +16,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::campaign::PrivacyLevel;
 use crate::domain::message::MessageId;
 use crate::domain::time::Micros;
 use crate::journal::{Entry, Journal, JournalError, Reader};
 use crate::judge::RuleSet;
-use crate::store::{Ingest, MessageState, Position, Store, StoreError};
+use crate::store::{Ingest, MessageState, Position, Store, StoreError, StoredHit};
 
 use day_keys::DayKeys;
 use fold::Fold;
@@ -136,20 +137,14 @@ impl Settler {
     }
 
     async fn try_round(&mut self, store: &Store, now: Micros) -> Result<Progress, SettleError> {
-        let connected = match self.connected.take() {
-            Some(connected) => self.connected.insert(connected),
-            None => {
-                let (edge, position) = store.edge(self.journal.edge(), now).await?;
-                self.journal.skip_to(position.sequence);
-                let reader = self.journal.reader(position.sequence);
-                self.connected.insert(Connected {
-                    edge,
-                    position,
-                    reader,
-                })
-            }
+        if self.connected.is_none() {
+            self.connected = Some(self.connect(store, now).await?);
+        }
+        let Some(connected) = &mut self.connected else {
+            return Ok(Progress::default());
         };
-        let records_max = usize::try_from(self.options.records_max).unwrap_or(usize::MAX);
+        let limit = self.options.records_max;
+        let records_max = usize::try_from(limit).unwrap_or(usize::MAX);
         let entries = connected.reader.read(records_max)?;
         let from = connected.position;
         let window = micros(self.options.window);
@@ -157,56 +152,43 @@ impl Settler {
         // A clock that was set back must not make hits of its future wait for it.
         let is_due = |at: Micros| at <= until || at > now.plus(window);
         let (edge, after) = (connected.edge, from.settled_sequence);
-        let limit = self.options.records_max;
-        let to_settle = store.hits_to_settle(edge, after, is_due, limit).await?;
+        let due = store.hits_to_settle(edge, after, is_due, limit).await?;
+        let states = store.message_states(&messages(&entries, &due)).await?;
 
-        let ids = entries.iter().filter_map(|(_, entry)| message(entry));
-        let settled_ids = to_settle.iter().filter_map(|stored| stored.hit.message);
-        let mut ids: Vec<_> = ids.chain(settled_ids.map(|(id, _)| id)).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let states: HashMap<_, _> = store.message_states(&ids).await?.into_iter().collect();
-
-        let more_to_read = connected.reader.has_more();
-        let more_to_settle = to_settle.len() == records_max;
+        let more = connected.reader.has_more() || due.len() == records_max;
+        let states = states.into_iter().collect();
         let mut fold = Fold::new(&self.rules, &self.day_keys, states, self.journal.edge());
-        for stored in to_settle {
+        for stored in due {
             fold.settle(stored, now);
         }
         let settled = fold.settled();
-        // Hits that come out of a backlog are older than the window and not settled yet.
-        let mut settled_to = until;
-        for (sequence, entry) in entries {
-            if let Entry::Hit(hit) = &entry {
-                settled_to = settled_to.min(hit.at);
-            }
-            fold.add(sequence, entry);
-        }
-        if more_to_read || more_to_settle {
+        let mut settled_to = oldest_unsettled(&entries).map_or(until, |at| at.min(until));
+        if more {
             settled_to = settled.map_or(from.settled_to, |(_, at)| at.min(settled_to));
         }
-        let earlier = if from.settled_to <= now {
-            from.settled_to
-        } else {
-            settled_to
-        };
+        if from.settled_to <= now {
+            settled_to = settled_to.max(from.settled_to);
+        }
+        for (sequence, entry) in entries {
+            fold.add(sequence, entry);
+        }
         let to = Position {
             sequence: connected.reader.position(),
             settled_sequence: settled.map_or(from.settled_sequence, |(sequence, _)| sequence),
-            settled_to: settled_to.max(earlier),
+            settled_to,
         };
-        let mut progress = fold.progress();
-        progress.more = more_to_read || more_to_settle;
-        progress.position = to.sequence;
-        if to.sequence == from.sequence
-            && settled.is_none()
-            && !worth_saying(&self.options, from, to)
-        {
+        let progress = Progress {
+            more,
+            position: to.sequence,
+            ..fold.progress()
+        };
+        let idle = to.sequence == from.sequence && settled.is_none();
+        if idle && !worth_saying(&self.options, from, to) {
             return Ok(progress);
         }
         store
             .ingest(&Ingest {
-                edge: connected.edge,
+                edge,
                 from,
                 to,
                 ..fold.finish()
@@ -215,6 +197,38 @@ impl Settler {
         connected.position = to;
         Ok(progress)
     }
+
+    /// Asks the store where it is, and begins to read there.
+    async fn connect(&self, store: &Store, now: Micros) -> Result<Connected, SettleError> {
+        let (edge, position) = store.edge(self.journal.edge(), now).await?;
+        self.journal.skip_to(position.sequence);
+        let reader = self.journal.reader(position.sequence);
+        Ok(Connected {
+            edge,
+            position,
+            reader,
+        })
+    }
+}
+
+/// Messages that a round touches, each once.
+fn messages(entries: &[(u64, Entry)], due: &[StoredHit]) -> Vec<MessageId> {
+    let new = entries.iter().filter_map(|(_, entry)| message(entry));
+    let due = due.iter().filter_map(|stored| stored.hit.message);
+    let mut ids: Vec<_> = new.chain(due.map(|(id, _)| id)).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// Time of the oldest hit that is about to be written and will be settled later: out of a backlog
+/// it may be older than the window. Aggregate hits are never settled.
+fn oldest_unsettled(entries: &[(u64, Entry)]) -> Option<Micros> {
+    let hits = entries.iter().filter_map(|(_, entry)| match entry {
+        Entry::Hit(hit) if hit.level == PrivacyLevel::Individual => Some(hit.at),
+        _ => None,
+    });
+    hits.min()
 }
 
 /// Whether the time alone is worth a transaction on an idle server.

@@ -1,32 +1,22 @@
 //! What settling writes: rows, sums, message states and the position, in one transaction that is
 //! guarded by the position it expects.
 
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
+use crate::domain::act::Act;
 use crate::domain::hit::{HitKind, Method};
 use crate::domain::judgement::{Class, Facts, RuleSetId, Verdict};
 use crate::domain::message::{MessageId, RecipientKey};
-use crate::domain::record::{Act, Hit, Target};
+use crate::domain::record::{Hit, Target};
 use crate::domain::time::Micros;
-use crate::journal::EdgeId;
 
+use super::edges::Position;
 use super::events::StoredHit;
 use super::messages::MessageState;
-use super::{Store, StoreError, narrow, signed, unsigned};
+use super::{Store, StoreError, signed, unsigned};
 
 /// Rows of one INSERT; a hit binds 27 values and SQLite takes 32,766.
 const INSERT_ROWS_MAX: usize = 500;
-
-/// How far an edge's journal is in the store.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Position {
-    /// Last sequence whose record is written and counted.
-    pub sequence: u64,
-    /// Last sequence whose window has closed.
-    pub settled_sequence: u64,
-    /// Time up to which windows are closed.
-    pub settled_to: Micros,
-}
 
 /// Key of a cell in the sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -110,37 +100,6 @@ pub struct Ingest {
 }
 
 impl Store {
-    /// The row of an edge, made on first sight, and its position.
-    ///
-    /// # Errors
-    /// The store is not available.
-    pub async fn edge(&self, edge: EdgeId, now: Micros) -> Result<(i64, Position), StoreError> {
-        const EDGE: &str = "INSERT INTO edges (incarnation, created_at) VALUES ($1, $2)
-            ON CONFLICT (incarnation) DO UPDATE SET incarnation = excluded.incarnation
-            RETURNING id";
-        const POSITION: &str = "INSERT INTO positions
-            (edge, sequence, settled_sequence, settled_to) VALUES ($1, 0, 0, 0)
-            ON CONFLICT (edge) DO UPDATE SET edge = excluded.edge
-            RETURNING sequence, settled_sequence, settled_to";
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let id: i64 = sqlx::query_scalar(EDGE)
-            .bind(i64::from(edge.0))
-            .bind(now.get())
-            .fetch_one(&mut *transaction)
-            .await?;
-        let row = sqlx::query(POSITION)
-            .bind(id)
-            .fetch_one(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        let position = Position {
-            sequence: narrow(row.try_get(0)?, "position")?,
-            settled_sequence: narrow(row.try_get(1)?, "position")?,
-            settled_to: Micros::new(row.try_get(2)?),
-        };
-        Ok((id, position))
-    }
-
     /// Writes everything or nothing.
     ///
     /// # Errors

@@ -4,6 +4,8 @@
 //! power cut. One connection writes, a few read. The file is created once; a file that has gone
 //! missing since is reported, never silently replaced by an empty one.
 
+mod campaigns;
+mod edges;
 mod events;
 mod ingest;
 mod keys;
@@ -25,10 +27,12 @@ use sqlx::sqlite::{
 use crate::domain::campaign::{PrivacyLevel, TenantId};
 use crate::domain::time::Micros;
 
+pub use campaigns::{CampaignEdit, CampaignRow};
+pub use edges::Position;
 pub use events::{EventFilter, StoredHit};
-pub use ingest::{Ingest, Position, Revision, StoredSums, SumKey, UniqueKey};
+pub use ingest::{Ingest, Revision, StoredSums, SumKey, UniqueKey};
 pub use keys::{ApiKey, Scope};
-pub use links::{CampaignEdit, CampaignRow, LinkEdit, LinkRow, NewLink};
+pub use links::{LinkEdit, LinkRow, NewLink};
 pub use messages::{LinkCounts, MessageState};
 pub use short_links::{ShortLinkEdit, ShortLinkRow};
 pub use stats::{SumRow, UniqueRow};

@@ -7,11 +7,11 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HOST, HeaderMap, ORIGIN};
 use actix_web::{HttpRequest, HttpResponse, rt, web};
 
+use crate::domain::act::Act;
 use crate::domain::campaign::{ActionKind, LinkKind};
 use crate::domain::hit::{Answer, HitKind, Method, TokenState, Via};
 use crate::domain::keys::TenantKeys;
 use crate::domain::message::decimal;
-use crate::domain::record::Act;
 use crate::resolve::{Campaign, Link, fill};
 
 use super::record::{Asked, Seen, keep, keep_act};

@@ -239,7 +239,7 @@ pub(super) async fn keep_act(
     parts: &Parts,
     seen: &Seen<'_>,
     asked: &Asked,
-    act: &crate::domain::record::Act,
+    act: &crate::domain::act::Act,
 ) -> Result<(), crate::journal::JournalError> {
     let hit = judged(parts, seen, asked);
     parts

@@ -1,5 +1,17 @@
 //! What users of the API and readers of mails rely on, over real sockets against the real binary.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    clippy::too_many_lines,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test that is surprised should fail there and then"
+)]
+
 #[path = "../harness/mod.rs"]
 mod harness;
 
@@ -8,6 +20,7 @@ mod campaigns;
 mod commands;
 mod events;
 mod pages;
+mod readme;
 mod redirects;
 mod rewriting;
 mod short_links;

@@ -16,7 +16,8 @@ fn a_template_comes_back_with_tracked_links_and_every_other_byte() {
     );
     let off = json!({"url": "https://a.example/off", "kind": "unsubscribe"});
     assert_eq!(server.link(campaign, off), 2);
-    let html = "<!DOCTYPE html><HTML><body  CLASS=x>\r\n<a HREF='https://a.example/?a=1&amp;b=2'>ä</a>\
+    let html = "<!DOCTYPE html><HTML><body  CLASS=x>\r\n\
+                <a HREF='https://a.example/?a=1&amp;b=2'>ä</a>\
                 <a href=\"https://a.example/confirm\">c</a><a href=https://a.example/off>o</a>\
                 <a href=\"mailto:x@a.example\">m</a><a href=\"{{ action_url }}\">t</a>\
                 <area href=\"https://a.example/?a=1&b=2\"><!-- <a href=\"https://no.example\"> -->\

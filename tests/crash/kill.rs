@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::harness::{Server, eventually};
 
-/// Kills of one run; each at a random moment of full load.
+/// Kills of one run, each at a random moment of full load, unless the environment asks for more.
 const KILLS: usize = 20;
 const CONNECTIONS: usize = 6;
 
@@ -25,6 +25,14 @@ impl Random {
         self.0 ^= self.0 << 17;
         self.0
     }
+}
+
+fn kills() -> usize {
+    let asked = std::env::var("CUPEL_FAULT_KILLS").ok();
+    asked
+        .and_then(|kills| kills.parse().ok())
+        .unwrap_or(KILLS)
+        .max(KILLS)
 }
 
 fn seed() -> u64 {
@@ -101,7 +109,8 @@ fn every_answered_hit_of_every_life_is_stored_once() {
     let path = format!("/c/{}/1", server.mint(campaign, &["r"])[0].token);
     let next = Arc::new(AtomicU64::new(1));
     let answered = Arc::new(Mutex::new(Vec::new()));
-    for _ in 0..KILLS {
+    let kills = kills();
+    for _ in 0..kills {
         let stop = Arc::new(AtomicBool::new(false));
         let address = server.public.trim_start_matches("http://").to_owned();
         let loaders: Vec<_> = (0..CONNECTIONS)
@@ -128,13 +137,13 @@ fn every_answered_hit_of_every_life_is_stored_once() {
     }
     let answered = answered.lock().unwrap().clone();
     assert!(
-        answered.len() > 20 * KILLS,
+        answered.len() > 20 * kills,
         "hardly any load: {}",
         answered.len()
     );
     let sent = next.load(Ordering::Relaxed) - 1;
     println!(
-        "{} answered of {sent} sent over {KILLS} kills",
+        "{} answered of {sent} sent over {kills} kills",
         answered.len()
     );
     check(&server, campaign, &answered, sent);

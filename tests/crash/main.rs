@@ -1,5 +1,17 @@
 //! What survives: `kill -9` under load, and a database that is locked, moved away or corrupt.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    clippy::too_many_lines,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test that is surprised should fail there and then"
+)]
+
 #[path = "../harness/mod.rs"]
 mod harness;
 

@@ -265,7 +265,10 @@ fn precedence(kind: LinkKind) -> u8 {
 }
 
 fn rows_shown(rows: &[LinkRow]) -> Vec<Value> {
-    let shown = |row: &LinkRow| json!({"number": row.number, "url": row.destination.as_str(), "kind": row.kind});
+    let shown = |row: &LinkRow| {
+        let url = row.destination.as_str();
+        json!({"number": row.number, "url": url, "kind": row.kind})
+    };
     rows.iter().map(shown).collect()
 }
 

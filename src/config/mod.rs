@@ -3,8 +3,10 @@
 //!
 //! Flag > environment > file > default. Unknown keys are refused.
 
+mod written;
+
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -16,8 +18,10 @@ use crate::domain::destination::usable_host;
 use crate::journal::JournalOptions;
 use crate::telemetry::LogFormat;
 
+use written::{Written, WrittenJournal, read};
+
 /// Every key with its default, unit and reason.
-pub const EXAMPLE: &str = include_str!("../cupel.example.toml");
+pub const EXAMPLE: &str = include_str!("../../cupel.example.toml");
 
 /// Ours from info on; of the servers beneath only what is wrong.
 const LOG_FILTER: &str = "info,actix_server=warn,actix_http=off";
@@ -80,59 +84,6 @@ pub struct Face {
     pub sender: String,
     /// Where abuse is reported: an address or URL, shown on pages and in security.txt.
     pub contact: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Written {
-    data: Option<PathBuf>,
-    listen: Option<String>,
-    control: Option<String>,
-    base_url: Option<String>,
-    trusted_proxies: Vec<IpNet>,
-    face: Face,
-    journal: WrittenJournal,
-    settle: WrittenSettle,
-    privacy: WrittenPrivacy,
-    network: WrittenNetwork,
-    log: WrittenLog,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenJournal {
-    sync_ms_max: Option<u64>,
-    segment_bytes_max: Option<u64>,
-    keep_hours: Option<u64>,
-    bytes_max: Option<u64>,
-    side_texts_per_hour_max: Option<u32>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenSettle {
-    window_seconds: Option<u64>,
-    records_max: Option<u32>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenPrivacy {
-    level: Option<PrivacyLevel>,
-    signals: PrivacySignals,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenNetwork {
-    table: Option<PathBuf>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenLog {
-    format: LogFormat,
-    filter: Option<String>,
 }
 
 /// Configuration that code may rely on.
@@ -262,21 +213,6 @@ fn bounded<T: PartialOrd + std::fmt::Display>(
         key,
         format!("{value} is not between {from} and {to}"),
     ))
-}
-
-fn read(file: &Path) -> Result<Written, ConfigError> {
-    let shown = file.display();
-    let text = std::fs::read_to_string(file)
-        .map_err(|why| ConfigError(format!("configuration: cannot read {shown}: {why}")))?;
-    toml::from_str(&text).map_err(|why| {
-        let before = why
-            .span()
-            .and_then(|span| text.get(..span.start))
-            .unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        let what = why.message().replace('\n', " ");
-        ConfigError(format!("configuration: {shown}:{line}: {what}"))
-    })
 }
 
 fn address(key: &str, text: &str) -> Result<SocketAddr, ConfigError> {

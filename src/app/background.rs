@@ -1,0 +1,199 @@
+//! What runs beside the listeners: syncing, settling, opening the store again, housekeeping.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{rt, web as actix};
+
+use crate::domain::time::Micros;
+use crate::journal::Journal;
+use crate::judge::RuleSet;
+use crate::network::FileStamp;
+use crate::settle::Settler;
+use crate::shutdown::Stop;
+use crate::store::{Store, StoreError};
+use crate::web::{self, Parts};
+
+/// How often new hits are looked for.
+const SETTLE_EVERY: Duration = Duration::from_millis(100);
+/// How long to wait before a store that failed is tried again.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+/// How often files that may change are looked at, and old segments deleted.
+const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);
+/// What settling may take when the server stops; the rest waits in the journal.
+const LAST_SETTLE_MAX: Duration = Duration::from_secs(5);
+
+/// The thread of the journal's syncer.
+pub(super) struct SyncerThread {
+    stop: Stop,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl SyncerThread {
+    /// Syncs what is left and ends.
+    pub(super) fn stop(self) {
+        self.stop.ask();
+        if self.thread.join().is_err() {
+            tracing::error!("app: the journal's syncer had died");
+        }
+    }
+}
+
+/// Starts it.
+pub(super) fn spawn_syncer(journal: &Arc<Journal>) -> std::io::Result<SyncerThread> {
+    let stop = Stop::default();
+    let asked = stop.clone();
+    let syncer = journal.syncer();
+    let thread = std::thread::Builder::new()
+        .name("journal-sync".to_owned())
+        .spawn(move || syncer.run(&|| asked.asked()))?;
+    Ok(SyncerThread { stop, thread })
+}
+
+/// Settles, and opens the store again whenever it has gone.
+pub(super) async fn settle_loop(
+    parts: actix::Data<Parts>,
+    mut settler: Settler,
+    data: PathBuf,
+    stop: Stop,
+) {
+    let mut expire_after = parts.clock.now();
+    while !stop.asked() {
+        settler.turn_day_keys(parts.clock.now());
+        let Some(store) = parts.store.load_full() else {
+            wait(STORE_RETRY, &stop).await;
+            match open_store(&parts, &data).await {
+                Ok(()) => tracing::info!("app: the store is back"),
+                Err(error) => tracing::warn!(%error, "app: the store is still away"),
+            }
+            continue;
+        };
+        let now = parts.clock.now();
+        match settler.round(&store, now).await {
+            Ok(progress) if progress.more => {}
+            Ok(progress) => {
+                if now >= expire_after {
+                    expire_after = now.plus(60_000_000);
+                    expire(&parts, progress.position, now);
+                }
+                wait(SETTLE_EVERY, &stop).await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "app: settling failed; hits wait in the journal");
+                if store.check().await.is_err_and(|error| !is_busy(&error)) {
+                    parts.store.store(None);
+                    store.close().await;
+                }
+                wait(STORE_RETRY, &stop).await;
+            }
+        }
+    }
+    last_settle(&parts, &mut settler).await;
+}
+
+/// Settles what is there, for a while.
+async fn last_settle(parts: &Parts, settler: &mut Settler) {
+    let Some(store) = parts.store.load_full() else {
+        return;
+    };
+    let rounds = async {
+        while let Ok(progress) = settler.round(&store, parts.clock.now()).await {
+            let caught_up = progress.position >= parts.journal.last();
+            if caught_up && !progress.more {
+                return;
+            }
+            rt::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if rt::time::timeout(LAST_SETTLE_MAX, rounds).await.is_err() {
+        tracing::warn!("app: stopped before everything was settled; the rest is in the journal");
+    }
+}
+
+fn expire(parts: &Parts, settled_to: u64, now: Micros) {
+    if let Err(error) = parts.journal.expire(settled_to, now) {
+        tracing::warn!(%error, "app: old segments could not be deleted");
+    }
+}
+
+/// A locked database comes back by itself; its connections stay.
+fn is_busy(error: &StoreError) -> bool {
+    let StoreError::Unavailable(error) = error else {
+        return false;
+    };
+    match error {
+        // SQLITE_BUSY and SQLITE_LOCKED, without their extensions.
+        sqlx::Error::Database(error) => error
+            .code()
+            .and_then(|code| code.parse::<u32>().ok())
+            .is_some_and(|code| matches!(code & 0xff, 5 | 6)),
+        sqlx::Error::PoolTimedOut => true,
+        _ => false,
+    }
+}
+
+async fn wait(time: Duration, stop: &Stop) {
+    let over = rt::time::timeout(time, stop.wait()).await;
+    tracing::trace!(stopped = over.is_ok(), "app: waited");
+}
+
+/// Opens the store and takes over what it knows.
+pub(super) async fn open_store(parts: &Parts, data: &Path) -> Result<(), StoreError> {
+    let now = parts.clock.now();
+    let store = Store::open(data, now).await?;
+    let rules = &parts.rules;
+    store
+        .keep_ruleset(
+            parts.ruleset,
+            rules.name(),
+            rules.version(),
+            rules.text(),
+            now,
+        )
+        .await?;
+    let mut earlier = HashMap::new();
+    for (id, text) in store.rulesets().await? {
+        match RuleSet::parse(&text) {
+            Ok(rules) => {
+                earlier.insert(id, Arc::new(rules));
+            }
+            Err(error) => tracing::warn!(id = id.0, %error, "app: a rule set cannot be read"),
+        }
+    }
+    parts.earlier_rules.store(Arc::new(earlier));
+    let changes = web::stored_catalogue(&store).await?;
+    let extra = parts.catalogue.missing_in(&changes);
+    if !extra.is_empty() {
+        let entries = extra.len();
+        tracing::warn!(
+            entries,
+            "app: giving the store what it has lost of links already mailed"
+        );
+        web::adopt(&store, &extra, now).await?;
+    }
+    if let Err(error) = parts.catalogue.take_over(changes) {
+        tracing::error!(%error, "app: the catalogue's local copy could not be written");
+    }
+    let (_, position) = store.edge(parts.journal.edge(), now).await?;
+    parts.journal.skip_to(position.sequence);
+    parts.store.store(Some(Arc::new(store)));
+    Ok(())
+}
+
+/// Takes over an ASN table whose file has changed.
+pub(super) async fn housekeeping(parts: actix::Data<Parts>, stop: Stop) {
+    let Some(table) = parts.config.network_table.clone() else {
+        return;
+    };
+    let mut stamp = FileStamp::default();
+    while !stop.asked() {
+        match parts.networks.reload_if_changed(&table, &mut stamp) {
+            Ok(true) => tracing::info!(table = %table.display(), "app: took over a new ASN table"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "app: kept the old ASN table"),
+        }
+        wait(HOUSEKEEPING_EVERY, &stop).await;
+    }
+}

@@ -1,0 +1,115 @@
+//! The data directory: taken by one process, private to its owner; the control socket in it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use crate::web::NewKey;
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// It cannot be made or written.
+    #[error("data directory {path}: {source}; choose another with --data")]
+    Unwritable {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another process uses it.
+    #[error("data directory {path} is in use by another cupel; stop that one first")]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+/// Proof that this process alone uses a data directory, for as long as it is kept.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    _file: File,
+}
+
+impl DirectoryLock {
+    /// Makes the directory if it is missing, and takes it.
+    ///
+    /// # Errors
+    /// It cannot be written, or another process has it.
+    pub fn take(data: &Path) -> Result<Self, DirectoryError> {
+        let unwritable = |source| DirectoryError::Unwritable {
+            path: data.to_owned(),
+            source,
+        };
+        let mut builder = DirBuilder::new();
+        builder
+            .recursive(true)
+            .mode(0o700)
+            .create(data)
+            .map_err(unwritable)?;
+        // Addresses of readers and the keys lie in it, whoever made it.
+        let private = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(data, private).map_err(unwritable)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(data.join("lock"))
+            .map_err(unwritable)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(fs::TryLockError::WouldBlock) => Err(DirectoryError::InUse {
+                path: data.to_owned(),
+            }),
+            Err(fs::TryLockError::Error(source)) => Err(unwritable(source)),
+        }
+    }
+}
+
+/// The socket through which commands on this machine reach the server without a key: who may
+/// open it may read the data directory.
+pub(super) fn control_socket(data: &Path) -> Option<UnixListener> {
+    let path = data.join("control.sock");
+    remove_socket(data);
+    let bound = UnixListener::bind(&path).and_then(|listener| {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        Ok(listener)
+    });
+    bound
+        .inspect_err(|error| {
+            let path = path.display();
+            tracing::warn!(%path, %error, "app: no control socket; commands need a key");
+        })
+        .ok()
+}
+
+pub(super) fn remove_socket(data: &Path) {
+    let path = data.join("control.sock");
+    match fs::remove_file(&path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "app: cannot remove the control socket");
+        }
+    }
+}
+
+/// Writes a key to a file that only its owner may read, and returns its path.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_key_file(data: &Path, key: &NewKey) -> std::io::Result<PathBuf> {
+    let path = data.join("admin.key");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&path)?;
+    writeln!(file, "{}", key.text())?;
+    file.sync_all()?;
+    Ok(path)
+}

@@ -1,0 +1,268 @@
+//! Builds and owns every part: the only place that spawns, and the order of start and stop.
+//!
+//! Start: directory and lock, keys, journal, local copy of the catalogue, tables, store (if it
+//! can be opened), listeners. Stop: no new connections, requests finished, journal synced,
+//! settled what is there, store closed.
+
+mod background;
+mod directory;
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App as Routes, HttpServer, rt, web as actix};
+use anyhow::Context as _;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::campaign::TenantId;
+use crate::journal::Journal;
+use crate::judge::{Agents, RuleSet};
+use crate::network::{AsnTable, NetworkLists, Networks};
+use crate::resolve::{Catalogue, KeyRing};
+use crate::settle::{SettleOptions, Settler};
+use crate::shutdown::Stop;
+use crate::store::Scope;
+use crate::web::{self, LocalSocket, NewKey, Pages, Parts};
+
+use background::{housekeeping, open_store, settle_loop, spawn_syncer};
+use directory::{control_socket, remove_socket};
+
+pub use directory::{DirectoryError, DirectoryLock, write_key_file};
+
+/// What running requests may take when the server stops.
+const LAST_REQUESTS_SECONDS_MAX: u64 = 5;
+
+/// Sockets to serve on; the caller binds them.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For readers.
+    pub public: TcpListener,
+    /// For API, metrics and health.
+    pub control: TcpListener,
+}
+
+/// The application, built and not yet serving.
+#[derive(Debug)]
+pub struct App {
+    parts: actix::Data<Parts>,
+    settler: Settler,
+    listeners: Listeners,
+    data: PathBuf,
+    _lock: DirectoryLock,
+}
+
+impl App {
+    /// Builds every part. A store that cannot be opened is no reason not to start: links come
+    /// from the local copy, and hits wait in the journal.
+    ///
+    /// # Errors
+    /// Keys, journal or tables cannot be used.
+    pub async fn build(
+        config: Config,
+        lock: DirectoryLock,
+        listeners: Listeners,
+        metrics: Option<PrometheusHandle>,
+    ) -> anyhow::Result<Self> {
+        let data = config.data.clone();
+        let keys = data.join("keys");
+        let used = ["store-created", "catalogue", "journal/edge"];
+        let fresh = !used.iter().any(|trace| data.join(trace).exists());
+        let key_ring = KeyRing::open(&keys, fresh)?;
+        let journal = Journal::open(&data.join("journal"), config.journal.clone())?;
+        let catalogue_file = data.join("catalogue");
+        let catalogue = Catalogue::open(&catalogue_file)
+            .with_context(|| format!("catalogue {}", catalogue_file.display()))?;
+        catalogue.set_keys(key_ring.derive(&[TenantId::FIRST]));
+        let rules = Arc::new(RuleSet::shipped()?);
+        let window = config.window;
+        let window =
+            window.unwrap_or_else(|| Duration::from_secs(u64::from(rules.window_seconds())));
+        let options = SettleOptions {
+            window,
+            records_max: config.settle_records_max,
+        };
+        let settler = Settler::new(Arc::clone(&journal), Arc::clone(&rules), &data, options)?;
+        let listen = listeners.public.local_addr().context("public listener")?;
+        let base_url = config
+            .base_url
+            .clone()
+            .unwrap_or_else(|| format!("http://{listen}"));
+        let parts = Parts {
+            base_url,
+            clock: Clock,
+            journal,
+            catalogue,
+            id_key: key_ring.id_key(),
+            key_ring: Mutex::new(key_ring),
+            networks: networks(config.network_table.as_deref())?,
+            agents: Agents::shipped()?,
+            ruleset: rules.id(),
+            rules,
+            earlier_rules: ArcSwap::default(),
+            store: ArcSwapOption::empty(),
+            pages: Pages::new(config.face.clone())?,
+            counters: web::Counters::default(),
+            metrics,
+            config,
+        };
+        let app = Self {
+            parts: actix::Data::new(parts),
+            settler,
+            listeners,
+            data,
+            _lock: lock,
+        };
+        if let Err(error) = open_store(&app.parts, &app.data).await {
+            tracing::error!(%error, "app: no store yet; links come from the local copy");
+        }
+        Ok(app)
+    }
+
+    /// Addresses of the public and the control listener.
+    ///
+    /// # Errors
+    /// A socket has no address.
+    pub fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
+        Ok((
+            self.listeners.public.local_addr()?,
+            self.listeners.control.local_addr()?,
+        ))
+    }
+
+    /// What tracked links begin with.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        &self.parts.base_url
+    }
+
+    /// The API key of a first start, if none was ever made.
+    ///
+    /// # Errors
+    /// The store does not take it.
+    pub async fn first_key(&self) -> anyhow::Result<Option<NewKey>> {
+        let Some(store) = self.parts.store.load_full() else {
+            return Ok(None);
+        };
+        if store.api_keys_count().await? > 0 {
+            return Ok(None);
+        }
+        let key = NewKey::random()?;
+        let now = self.parts.clock.now();
+        store
+            .create_api_key("first start", Scope::Admin, &key.hash(), now)
+            .await?;
+        Ok(Some(key))
+    }
+
+    /// Serves until told to stop, then stops in order.
+    ///
+    /// # Errors
+    /// A listener cannot be used, or a part ended by itself.
+    pub async fn serve(self, stop: Stop) -> anyhow::Result<()> {
+        let Self {
+            parts,
+            settler,
+            listeners,
+            data,
+            _lock,
+        } = self;
+        let socket = control_socket(&data);
+        let public = serve_public(listeners.public, parts.clone())?;
+        let control = serve_control(listeners.control, socket, parts.clone())?;
+        let handles = [public.handle(), control.handle()];
+        let syncer = spawn_syncer(&parts.journal)?;
+        let settling = rt::spawn(settle_loop(
+            parts.clone(),
+            settler,
+            data.clone(),
+            stop.clone(),
+        ));
+        let keeping = rt::spawn(housekeeping(parts.clone(), stop.clone()));
+        let stopping = rt::spawn(stop_servers(handles, stop.clone()));
+        let (public, control) = (rt::spawn(public), rt::spawn(control));
+        // Settling ends when it is stopped, and only then: without it the journal only grows.
+        let settled = settling.await.context("settling");
+        stop.ask();
+        let ended = public.await;
+        let ended_too = control.await;
+        stopping.await.context("stopping the listeners")?;
+        keeping.await.context("housekeeping")?;
+        syncer.stop();
+        if let Some(store) = parts.store.swap(None) {
+            store.close().await;
+        }
+        remove_socket(&data);
+        settled?;
+        ended.context("public listener")??;
+        ended_too.context("control listener")??;
+        Ok(())
+    }
+}
+
+async fn stop_servers(handles: [ServerHandle; 2], stop: Stop) {
+    stop.wait().await;
+    for handle in handles {
+        handle.stop(true).await;
+    }
+}
+
+fn serve_public(
+    listener: TcpListener,
+    parts: actix::Data<Parts>,
+) -> std::io::Result<actix_web::dev::Server> {
+    let routes = move || Routes::new().configure(web::public(parts.clone()));
+    let server = HttpServer::new(routes)
+        .client_request_timeout(Duration::from_secs(10))
+        .client_disconnect_timeout(Duration::from_secs(2))
+        .shutdown_timeout(LAST_REQUESTS_SECONDS_MAX)
+        .disable_signals()
+        .listen(listener)?;
+    Ok(server.run())
+}
+
+fn serve_control(
+    listener: TcpListener,
+    socket: Option<UnixListener>,
+    parts: actix::Data<Parts>,
+) -> std::io::Result<actix_web::dev::Server> {
+    let routes = move || Routes::new().configure(web::control(parts.clone()));
+    let server = HttpServer::new(routes)
+        .on_connect(|connection, data| {
+            if connection.is::<rt::net::UnixStream>() {
+                data.insert(LocalSocket);
+            }
+        })
+        .workers(2)
+        .shutdown_timeout(LAST_REQUESTS_SECONDS_MAX)
+        .disable_signals()
+        .listen(listener)?;
+    let server = match socket {
+        Some(socket) => server.listen_uds(socket)?,
+        None => server,
+    };
+    Ok(server.run())
+}
+
+fn networks(table: Option<&Path>) -> anyhow::Result<Networks> {
+    let lists = NetworkLists::shipped()?;
+    let named = table
+        .map(AsnTable::open)
+        .transpose()
+        .unwrap_or_else(|error| {
+            // Readers come first: a broken table costs judgement, not redirects.
+            tracing::error!(%error, "app: using the shipped ASN table instead");
+            None
+        });
+    let table = match named {
+        Some(table) => table,
+        None => AsnTable::shipped()?,
+    };
+    Ok(Networks::new(table, lists))
+}
