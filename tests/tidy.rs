@@ -216,3 +216,54 @@ fn nothing_leads_to_a_machine_or_a_registry() {
         }
     }
 }
+
+/// Licences under which we link.
+const LICENCES: &[&str] = &[
+    "MIT",
+    "MIT-0",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "ISC",
+    "MPL-2.0",
+    "Zlib",
+    "0BSD",
+    "Unlicense",
+    "CC0-1.0",
+    "Unicode-3.0",
+    "BSL-1.0",
+    "CDLA-Permissive-2.0",
+];
+
+/// Whether an SPDX expression leaves us a choice that we may take.
+fn is_allowed(expression: &str) -> bool {
+    let choices = expression.replace('/', " OR ").replace(['(', ')'], "");
+    choices.split(" OR ").any(|choice| {
+        choice
+            .split(" AND ")
+            .all(|licence| LICENCES.contains(&licence.trim()))
+    })
+}
+
+#[test]
+fn everything_that_is_linked_may_be() {
+    let done = std::process::Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked"])
+        .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    let metadata: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    assert!(packages.len() > 50);
+    for package in packages {
+        let licence = package["license"].as_str().unwrap_or("none named");
+        assert!(is_allowed(licence), "{}: {licence}", package["name"]);
+    }
+}

@@ -340,3 +340,6 @@ impl Journal {
         segment::expire(&self.directory, &self.options, settled_to, now)
     }
 }
+
+#[cfg(test)]
+mod tests;

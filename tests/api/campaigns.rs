@@ -77,7 +77,7 @@ fn an_edited_link_takes_mail_already_sent_along_and_a_disabled_one_is_gone() {
     let gone = server.get(&path);
     assert_eq!(gone.status(), 410);
     assert!(gone.text().unwrap().contains("no longer in use"));
-    server.post(&format!("{link}/enable"), json!({}));
+    server.api(Method::PATCH, &link, Some(json!({"disabled": false})));
     assert_eq!(server.get(&path).status(), 302);
 }
 

@@ -57,7 +57,13 @@ fn a_short_link_redirects_until_it_ends() {
     );
     server.post("/short-links/Summer/disable", json!({}));
     assert_eq!(server.get("/Summer").status(), 410);
-    server.post("/short-links/Summer/enable", json!({}));
+    let enable = json!({"disabled": false});
+    assert_eq!(
+        server
+            .api(Method::PATCH, "/short-links/Summer", Some(enable))
+            .0,
+        200
+    );
     assert_eq!(server.get("/Summer").status(), 302);
 
     let total = |stats: &Value| stats["raw"]["clicks"]["total"].as_i64();

@@ -11,7 +11,9 @@ use crate::store::{CampaignEdit, CampaignRow};
 use super::super::Parts;
 use super::super::auth::MayMint;
 use super::super::error::WebError;
-use super::{Paging, body, campaign_id, name, plain_destination, publish, query, since};
+use super::{
+    Paging, body, campaign_id, last_of_full, name, plain_destination, publish, query, since,
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,8 +80,7 @@ pub(super) async fn list(
     let paging: Paging = query(&request)?;
     let limit = paging.limit()?;
     let rows = parts.store()?.campaigns(paging.after()?, limit).await?;
-    let full = u32::try_from(rows.len()).is_ok_and(|rows| rows == limit);
-    let next = rows.last().filter(|_| full).map(|row| row.id);
+    let next = last_of_full(&rows, limit).map(|row| row.id);
     let campaigns: Vec<_> = rows.iter().map(shown).collect();
     Ok(HttpResponse::Ok().json(json!({"campaigns": campaigns, "next": next})))
 }

@@ -17,7 +17,7 @@ use crate::store::{EventFilter, StoredHit};
 use super::super::Parts;
 use super::super::auth::{IsAdmin, MayRead};
 use super::super::error::WebError;
-use super::{body, campaign_id, limit, query};
+use super::{body, campaign_id, last_of_full, limit, query};
 
 /// Delivery events of one request.
 const EVENTS_MAX: usize = 10_000;
@@ -68,8 +68,7 @@ pub(super) async fn list(
         limit: limit(asked.limit.as_deref())?,
     };
     let hits = parts.store()?.events(&filter).await?;
-    let full = u32::try_from(hits.len()).is_ok_and(|hits| hits == filter.limit);
-    let next = hits.last().filter(|_| full).map(id);
+    let next = last_of_full(&hits, filter.limit).map(id);
     let events: Vec<_> = hits.iter().map(|hit| shown(&parts, hit)).collect();
     Ok(HttpResponse::Ok().json(json!({"events": events, "next": next})))
 }

@@ -154,23 +154,6 @@ pub(super) async fn disable(
     .await
 }
 
-pub(super) async fn enable(
-    _caller: MayMint,
-    parts: web::Data<Parts>,
-    path: web::Path<(String, String)>,
-) -> Result<HttpResponse, WebError> {
-    let disabled_at = since(Some(false), parts.clock.now());
-    apply(
-        &parts,
-        &path,
-        &LinkEdit {
-            disabled_at,
-            ..LinkEdit::default()
-        },
-    )
-    .await
-}
-
 async fn apply(
     parts: &Parts,
     path: &(String, String),

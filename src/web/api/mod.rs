@@ -55,7 +55,6 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
                 .route(patch().to(links::edit)),
         )
         .service(at("/campaigns/{id}/links/{number}/disable").route(post().to(links::disable)))
-        .service(at("/campaigns/{id}/links/{number}/enable").route(post().to(links::enable)))
         .service(at("/campaigns/{id}/rewrite").route(post().to(rewrite::rewrite)))
         .service(at("/campaigns/{id}/mint").route(post().to(mint::mint)))
         .service(at("/campaigns/{id}/numbers").route(post().to(mint::lease_numbers)))
@@ -71,7 +70,6 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
                 .route(patch().to(short_links::edit)),
         )
         .service(at("/short-links/{code}/disable").route(post().to(short_links::disable)))
-        .service(at("/short-links/{code}/enable").route(post().to(short_links::enable)))
         .service(at("/short-links/{code}/stats").route(get().to(stats::short_link)))
         .service(at("/events").route(get().to(events::list)))
         .service(at("/events/{id}").route(get().to(events::get)))
@@ -190,6 +188,12 @@ impl Paging {
         let wrong = || WebError::invalid("/after", "write what next said");
         number.map_or(Ok(0), |number| number.ok_or_else(wrong))
     }
+}
+
+/// The last row of a page that is full: the next one comes after it.
+fn last_of_full<T>(rows: &[T], limit: u32) -> Option<&T> {
+    let full = u32::try_from(rows.len()).is_ok_and(|rows| rows == limit);
+    rows.last().filter(|_| full)
 }
 
 fn limit(asked: Option<&str>) -> Result<u32, WebError> {

@@ -13,7 +13,7 @@ use crate::store::{ShortLinkEdit, ShortLinkRow, StoreError};
 use super::super::Parts;
 use super::super::auth::MayMint;
 use super::super::error::WebError;
-use super::{Paging, body, optional, plain_destination, publish, query, since};
+use super::{Paging, body, last_of_full, optional, plain_destination, publish, query, since};
 
 /// Random bytes of a code that nobody chose: 48 bits, eight characters.
 const CODE_BYTES: usize = 6;
@@ -121,8 +121,7 @@ pub(super) async fn list(
     let paging: Paging = query(&request)?;
     let limit = paging.limit()?;
     let rows = parts.store()?.short_links(paging.after()?, limit).await?;
-    let full = u32::try_from(rows.len()).is_ok_and(|rows| rows == limit);
-    let next = rows.last().filter(|_| full).map(|row| row.id);
+    let next = last_of_full(&rows, limit).map(|row| row.id);
     let links: Vec<_> = rows.iter().map(|row| shown(&parts, row)).collect();
     Ok(HttpResponse::Ok().json(json!({"short_links": links, "next": next})))
 }
@@ -162,23 +161,6 @@ pub(super) async fn disable(
     code: web::Path<String>,
 ) -> Result<HttpResponse, WebError> {
     let disabled_at = since(Some(true), parts.clock.now());
-    apply(
-        &parts,
-        &code,
-        &ShortLinkEdit {
-            disabled_at,
-            ..ShortLinkEdit::default()
-        },
-    )
-    .await
-}
-
-pub(super) async fn enable(
-    _caller: MayMint,
-    parts: web::Data<Parts>,
-    code: web::Path<String>,
-) -> Result<HttpResponse, WebError> {
-    let disabled_at = since(Some(false), parts.clock.now());
     apply(
         &parts,
         &code,
