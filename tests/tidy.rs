@@ -183,6 +183,22 @@ fn only_the_store_speaks_sql_and_only_the_web_status_codes() {
 }
 
 #[test]
+fn only_the_app_spawns() {
+    for path in files("src", "rs") {
+        let text = fs::read_to_string(&path).unwrap();
+        let spawns = [
+            "rt::spawn(",
+            "tokio::spawn(",
+            "thread::spawn(",
+            "thread::Builder",
+        ];
+        let found = spawns.iter().find(|word| text.contains(**word));
+        let may = room(&path) == "app" || path.ends_with("tests.rs");
+        assert!(may || found.is_none(), "{}: {found:?}", name(&path));
+    }
+}
+
+#[test]
 fn architecture_is_short_and_names_every_room() {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     assert!(text.lines().count() <= ARCHITECTURE_LINES_MAX);

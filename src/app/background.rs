@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::rt::signal::unix::{SignalKind, signal};
 use actix_web::{rt, web as actix};
 
 use crate::domain::time::Micros;
@@ -52,13 +53,36 @@ pub(super) fn spawn_syncer(journal: &Arc<Journal>) -> std::io::Result<SyncerThre
     Ok(SyncerThread { stop, thread })
 }
 
+/// The first signal asks for an orderly stop, the second ends the process.
+pub(super) async fn stop_on_signal(stop: Stop) {
+    let terminate = signal(SignalKind::terminate());
+    let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("app: signals cannot be heard");
+        return;
+    };
+    loop {
+        let heard = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        if stop.asked() {
+            tracing::warn!(signal = heard, "app: asked again, stopping at once");
+            // The journal holds every answered hit; nothing is lost by leaving now.
+            std::process::exit(0);
+        }
+        tracing::info!(signal = heard, "app: stopping");
+        stop.ask();
+    }
+}
+
 /// Settles, and opens the store again whenever it has gone.
 pub(super) async fn settle_loop(
     parts: actix::Data<Parts>,
     mut settler: Settler,
     data: PathBuf,
     stop: Stop,
-) {
+) -> Settler {
     let mut expire_after = parts.clock.now();
     while !stop.asked() {
         settler.turn_day_keys(parts.clock.now());
@@ -90,11 +114,11 @@ pub(super) async fn settle_loop(
             }
         }
     }
-    last_settle(&parts, &mut settler).await;
+    settler
 }
 
-/// Settles what is there, for a while.
-async fn last_settle(parts: &Parts, settler: &mut Settler) {
+/// Settles what is there, for a while; everything is synced by now.
+pub(super) async fn last_settle(parts: &Parts, settler: &mut Settler) {
     let Some(store) = parts.store.load_full() else {
         return;
     };
@@ -104,7 +128,6 @@ async fn last_settle(parts: &Parts, settler: &mut Settler) {
             if caught_up && !progress.more {
                 return;
             }
-            rt::time::sleep(Duration::from_millis(20)).await;
         }
     };
     if rt::time::timeout(LAST_SETTLE_MAX, rounds).await.is_err() {

@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
 use actix_web::{App as Routes, HttpServer, rt, web as actix};
 use anyhow::Context as _;
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -31,7 +30,9 @@ use crate::shutdown::Stop;
 use crate::store::Scope;
 use crate::web::{self, LocalSocket, NewKey, Pages, Parts};
 
-use background::{housekeeping, open_store, settle_loop, spawn_syncer};
+use background::{
+    housekeeping, last_settle, open_store, settle_loop, spawn_syncer, stop_on_signal,
+};
 use directory::{control_socket, remove_socket};
 
 pub use directory::{DirectoryError, DirectoryLock, write_key_file};
@@ -178,23 +179,26 @@ impl App {
         let control = serve_control(listeners.control, socket, parts.clone())?;
         let handles = [public.handle(), control.handle()];
         let syncer = spawn_syncer(&parts.journal)?;
-        let settling = rt::spawn(settle_loop(
-            parts.clone(),
-            settler,
-            data.clone(),
-            stop.clone(),
-        ));
+        let signals = rt::spawn(stop_on_signal(stop.clone()));
+        let settling = settle_loop(parts.clone(), settler, data.clone(), stop.clone());
+        // Each of these ends when it is stopped; one that ends by itself stops the others.
+        let settling = rt::spawn(with_all(settling, stop.clone()));
+        let public = rt::spawn(with_all(public, stop.clone()));
+        let control = rt::spawn(with_all(control, stop.clone()));
         let keeping = rt::spawn(housekeeping(parts.clone(), stop.clone()));
-        let stopping = rt::spawn(stop_servers(handles, stop.clone()));
-        let (public, control) = (rt::spawn(public), rt::spawn(control));
-        // Settling ends when it is stopped, and only then: without it the journal only grows.
-        let settled = settling.await.context("settling");
-        stop.ask();
+        stop.wait().await;
+        for handle in handles {
+            handle.stop(true).await;
+        }
         let ended = public.await;
         let ended_too = control.await;
-        stopping.await.context("stopping the listeners")?;
         keeping.await.context("housekeeping")?;
+        let mut settled = settling.await.context("settling");
         syncer.stop();
+        if let Ok(settler) = &mut settled {
+            last_settle(&parts, settler).await;
+        }
+        signals.abort();
         if let Some(store) = parts.store.swap(None) {
             store.close().await;
         }
@@ -206,11 +210,11 @@ impl App {
     }
 }
 
-async fn stop_servers(handles: [ServerHandle; 2], stop: Stop) {
-    stop.wait().await;
-    for handle in handles {
-        handle.stop(true).await;
-    }
+/// Runs a part; when it ends, everything is asked to.
+async fn with_all<T>(part: impl Future<Output = T>, stop: Stop) -> T {
+    let ended = part.await;
+    stop.ask();
+    ended
 }
 
 fn serve_public(

@@ -4,7 +4,6 @@ use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, TcpListener};
 
 use actix_web::rt;
-use actix_web::rt::signal::unix::{SignalKind, signal};
 
 use crate::app::{App, DirectoryLock, Listeners, write_key_file};
 use crate::config::{Config, Flags};
@@ -36,11 +35,7 @@ impl Serve {
             let data = config.data.clone();
             let app = App::build(config, lock, listeners, metrics).await?;
             announce(&app, &data).await?;
-            let stop = Stop::default();
-            let signals = rt::spawn(stop_on_signal(stop.clone()));
-            let served = app.serve(stop).await;
-            signals.abort();
-            Ok(served?)
+            Ok(app.serve(Stop::default()).await?)
         })
     }
 }
@@ -84,28 +79,4 @@ async fn announce(app: &App, data: &std::path::Path) -> Result<(), Failure> {
     }
     say("  ready");
     Ok(())
-}
-
-/// The first signal asks for an orderly stop, the second ends the process.
-async fn stop_on_signal(stop: Stop) {
-    let (Ok(mut term), Ok(mut int)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        tracing::error!("serve: signals cannot be heard");
-        return;
-    };
-    loop {
-        let heard = tokio::select! {
-            _ = term.recv() => "SIGTERM",
-            _ = int.recv() => "SIGINT",
-        };
-        if stop.asked() {
-            tracing::warn!(signal = heard, "serve: asked again, stopping at once");
-            // The journal holds every answered hit; nothing is lost by leaving now.
-            std::process::exit(0);
-        }
-        tracing::info!(signal = heard, "serve: stopping");
-        stop.ask();
-    }
 }

@@ -198,7 +198,7 @@ impl Journal {
         std::fs::create_dir_all(directory).map_err(JournalError::io(directory))?;
         let edge = segment::edge(directory)?;
         let counts = JournalCounts::default();
-        let last = reader::last_sequence(directory, &counts)?;
+        let last = reader::last_sequence(directory, edge, &counts)?;
         let first = segment::create(directory, edge, last + 1, |_| Vec::new())?;
         segment::sync_directory(directory)?;
         let writer = writer::Writer::new(first, last + 1, &options);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::frame::{self, ALIGN, Frame, RECORD_BYTES_MAX};
-use super::{Entry, Journal, JournalCounts, JournalError, segment};
+use super::{EdgeId, Entry, Journal, JournalCounts, JournalError, segment};
 
 const CHUNK: usize = 1 << 20;
 
@@ -26,13 +26,14 @@ struct Cursor {
 impl Cursor {
     fn open(
         listed: &segment::Listed,
+        edge: EdgeId,
         counts: &JournalCounts,
     ) -> Result<Option<Self>, JournalError> {
         let path = &listed.path;
         let mut file = File::open(path).map_err(JournalError::io(path))?;
-        let Some(epoch) = segment::epoch(path, &mut file)? else {
+        let Some(epoch) = segment::epoch(path, &mut file, edge)? else {
             counts.damaged.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(path = %path.display(), "journal: the header of a segment is damaged");
+            tracing::error!(path = %path.display(), "journal: a segment is damaged, or another edge's");
             return Ok(None);
         };
         Ok(Some(Self {
@@ -223,7 +224,7 @@ impl Reader {
 
     fn open_from(&mut self, segments: &[segment::Listed]) -> Result<bool, JournalError> {
         for listed in segments {
-            if let Some(cursor) = Cursor::open(listed, &self.journal.counts)? {
+            if let Some(cursor) = Cursor::open(listed, self.journal.edge, &self.journal.counts)? {
                 self.cursor = Some((listed.first, cursor));
                 return Ok(true);
             }
@@ -236,7 +237,11 @@ impl Reader {
 ///
 /// Where the end of a segment cannot be read, it is the highest that its bytes could have held:
 /// no sequence is ever given twice.
-pub(super) fn last_sequence(directory: &Path, counts: &JournalCounts) -> Result<u64, JournalError> {
+pub(super) fn last_sequence(
+    directory: &Path,
+    edge: EdgeId,
+    counts: &JournalCounts,
+) -> Result<u64, JournalError> {
     let segments = segment::list(directory)?;
     let Some(newest) = segments.last() else {
         return Ok(0);
@@ -249,7 +254,7 @@ pub(super) fn last_sequence(directory: &Path, counts: &JournalCounts) -> Result<
     let about = std::fs::metadata(&newest.path).map_err(JournalError::io(&newest.path))?;
     let records = about.len().saturating_sub(segment::HEADER_BYTES);
     let could_be = newest.first.saturating_sub(1) + records.div_ceil(ALIGN as u64);
-    let Some(mut cursor) = Cursor::open(newest, counts)? else {
+    let Some(mut cursor) = Cursor::open(newest, edge, counts)? else {
         return Ok(could_be);
     };
     let mut last = newest.first.saturating_sub(1);

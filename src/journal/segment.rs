@@ -140,31 +140,41 @@ fn header(epoch: u32, edge: EdgeId, first: u64) -> Vec<u8> {
     header
 }
 
-/// Reads a segment's header: its epoch, or `None` if it is damaged.
-pub(super) fn epoch(path: &Path, file: &mut File) -> Result<Option<u32>, JournalError> {
+/// Reads a segment's header: its epoch, or `None` if it is damaged or another edge's.
+pub(super) fn epoch(
+    path: &Path,
+    file: &mut File,
+    edge: EdgeId,
+) -> Result<Option<u32>, JournalError> {
+    let header = read_header(path, file)?;
+    Ok(header.filter(|(_, of)| *of == edge).map(|(epoch, _)| epoch))
+}
+
+/// Epoch and edge of a segment; `None` if its header is damaged.
+fn read_header(path: &Path, file: &mut File) -> Result<Option<(u32, EdgeId)>, JournalError> {
     let mut header = [0; 64];
     if file.read_exact(&mut header).is_err() {
         return Ok(None);
     }
-    let mut from = header.as_slice();
-    let magic = take::<8>(&mut from);
-    let numbers = (take::<4>(&mut from), take::<4>(&mut from));
-    let (Some(magic), (Some(version), Some(epoch))) = (magic, numbers) else {
-        return Ok(None);
-    };
     let crc = header
         .get(28..32)
         .and_then(|crc| crc.first_chunk::<4>().copied());
     let sum = header.get(..28).map(crc32c::crc32c);
-    if magic != *MAGIC || crc.map(u32::from_le_bytes) != sum {
+    let mut from = header.as_slice();
+    let magic = take::<8>(&mut from);
+    let mut number = || take::<4>(&mut from).map(u32::from_le_bytes);
+    let (Some(version), Some(epoch), Some(edge)) = (number(), number(), number()) else {
+        return Ok(None);
+    };
+    if magic.as_ref() != Some(MAGIC) || crc.map(u32::from_le_bytes) != sum {
         return Ok(None);
     }
-    if u32::from_le_bytes(version) > VERSION {
+    if version > VERSION {
         return Err(JournalError::Newer {
             path: path.to_owned(),
         });
     }
-    Ok(Some(u32::from_le_bytes(epoch)))
+    Ok(Some((epoch, EdgeId(edge))))
 }
 
 /// Makes creations and deletions in a directory survive a power cut.
@@ -183,6 +193,11 @@ pub(super) fn edge(directory: &Path) -> Result<EdgeId, JournalError> {
             found: text.trim().to_owned(),
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if let Some(edge) = edge_of_segments(directory)? {
+                // A new one would count again what these segments hold.
+                tracing::error!(%edge, "journal: the edge file is missing; the segments name it");
+                return Ok(edge);
+            }
             let mut random = [0; 4];
             getrandom::fill(&mut random)
                 .map_err(|error| JournalError::io(&path)(std::io::Error::other(error)))?;
@@ -200,6 +215,17 @@ pub(super) fn edge(directory: &Path) -> Result<EdgeId, JournalError> {
         }
         Err(error) => Err(JournalError::io(&path)(error)),
     }
+}
+
+/// The edge that the newest readable segment was written by.
+fn edge_of_segments(directory: &Path) -> Result<Option<EdgeId>, JournalError> {
+    for listed in list(directory)?.iter().rev() {
+        let mut file = File::open(&listed.path).map_err(JournalError::io(&listed.path))?;
+        if let Some((_, edge)) = read_header(&listed.path, &mut file)? {
+            return Ok(Some(edge));
+        }
+    }
+    Ok(None)
 }
 
 /// Deletes settled segments that are old enough or one too many; never the newest, never one

@@ -262,7 +262,9 @@ fn a_tail_that_was_written_again_is_read_once_from_there() {
     let (path, journal) = (segments(directory.path()).pop().unwrap(), &running.journal);
     let bytes = std::fs::read(&path).unwrap();
     let mut file = std::fs::File::open(&path).unwrap();
-    let epoch = segment::epoch(&path, &mut file).unwrap().unwrap();
+    let epoch = segment::epoch(&path, &mut file, journal.edge())
+        .unwrap()
+        .unwrap();
     // As after a failed fsync: the last three once more, in a segment of their own.
     let tail = &bytes[64 + 7 * 128..];
     segment::create(directory.path(), journal.edge(), 8, |to| {
@@ -306,6 +308,21 @@ fn only_settled_segments_that_are_old_or_too_many_go() {
     assert!(
         left.len() < 60 && left.ends_with(&(24..60).collect::<Vec<_>>()),
         "{left:?}"
+    );
+}
+
+#[test]
+fn a_lost_edge_file_is_read_from_the_segments() {
+    let directory = tempfile::tempdir().unwrap();
+    let running = Running::open(directory.path(), JournalOptions::default());
+    let edge = running.journal.edge();
+    drop(running);
+    std::fs::remove_file(directory.path().join("edge")).unwrap();
+    assert_eq!(
+        Running::open(directory.path(), JournalOptions::default())
+            .journal
+            .edge(),
+        edge
     );
 }
 

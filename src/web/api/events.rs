@@ -158,16 +158,15 @@ fn judgement(parts: &Parts, stored: &StoredHit) -> Value {
         let signal = |(name, weight): &(&str, f64)| json!({"name": name, "weight": weight});
         explained.signals.iter().map(signal).collect::<Vec<_>>()
     });
-    let name = explained
-        .as_ref()
-        .map(|(_, rules)| format!("{}@{}", rules.name(), rules.version()));
+    let name = parts.rules_of(hit.ruleset);
+    let name = name.map(|rules| format!("{}@{}", rules.name(), rules.version()));
     json!({
         "score": explained.as_ref().map(|_| hit.verdict.score.percent()),
         "class": hit.verdict.class,
         "human": hit.verdict.class.is_human(),
         "stage": if stored.settled { "settled" } else { "provisional" },
         "revision": stored.revision,
-        "ruleset": name.unwrap_or_else(|| parts.ruleset_name()),
+        "ruleset": name,
         "prior": explained.as_ref().map(|(explained, _)| explained.prior),
         "signals": signals,
     })
