@@ -33,7 +33,8 @@ impl Cursor {
         let mut file = File::open(path).map_err(JournalError::io(path))?;
         let Some(epoch) = segment::epoch(path, &mut file, edge)? else {
             counts.damaged.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(path = %path.display(), "journal: a segment is damaged, or another edge's");
+            let path = path.display();
+            tracing::error!(%path, "journal: a segment is damaged, or another edge's");
             return Ok(None);
         };
         Ok(Some(Self {

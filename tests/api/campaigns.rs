@@ -146,6 +146,12 @@ fn errors_point_at_what_is_wrong() {
         ),
         (
             "/campaigns",
+            json!({"name": "a\r\nX: b", "home_url": "https://a.example"}),
+            422,
+            "/name",
+        ),
+        (
+            "/campaigns",
             json!({"name": "", "home_url": "https://a.example"}),
             422,
             "/name",
