@@ -13,9 +13,10 @@ use crate::telemetry;
 use super::Failure;
 
 /// Answer links, pixels and pages, and the API
-///
-/// Example: cupel serve --data /var/lib/cupel --base-url https://t.example.com
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: cupel serve --data /var/lib/cupel --base-url https://t.example.com"
+)]
 pub(super) struct Serve {
     #[command(flatten)]
     flags: Flags,

@@ -100,6 +100,9 @@ pub struct Config {
     pub base_url: Option<String>,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Hosts (and ports, where they are not the scheme's own) on which acts are taken, in lower
+    /// case; empty for any. Content redirects on every host.
+    pub act_hosts: Vec<String>,
     /// What the pages say of the sender.
     pub face: Face,
     /// Limits of the journal.
@@ -157,6 +160,11 @@ impl Config {
             control: control_address(control.as_deref().unwrap_or("127.0.0.1:8081"))?,
             base_url: base_url.as_deref().map(checked_base_url).transpose()?,
             trusted_proxies: written.trusted_proxies,
+            act_hosts: written
+                .act_hosts
+                .iter()
+                .map(|host| host.to_ascii_lowercase())
+                .collect(),
             face: written.face,
             journal,
             window,

@@ -18,6 +18,7 @@ pub(super) struct Written {
     pub(super) control: Option<String>,
     pub(super) base_url: Option<String>,
     pub(super) trusted_proxies: Vec<IpNet>,
+    pub(super) act_hosts: Vec<String>,
     pub(super) face: Face,
     pub(super) journal: WrittenJournal,
     pub(super) settle: WrittenSettle,

@@ -1,14 +1,14 @@
 //! The journal: the local append-only record of hits, kept before the answer.
 //!
 //! **Format.** A directory of segments, `{first sequence, 20 digits}.journal`, and `edge`, the
-//! edge's id. A segment is a 64-byte header ([`segment`]) and then records, each starting on a
+//! edge's id. A segment is a 64-byte header (`segment.rs`) and then records, each starting on a
 //! 64-byte boundary, in the form of [`crate::domain::record`]. A record's CRC32C is seeded with
 //! the epoch of its segment, so bytes of an earlier life never validate. Side texts (agent
 //! strings, header sets) precede, within the segment, the first record that names their id.
 //!
 //! **What is kept when.** [`Journal::append`] returns after write(2): the record survives the
 //! process. The syncer makes it survive the machine at most `sync_every` later plus the flush in
-//! progress. [`Journal::append_synced`] returns after that flush: acts use it, and answer 503 if
+//! progress. [`Journal::append_act`] returns after that flush: acts use it, and answer 503 if
 //! it fails.
 //!
 //! **Order.** Each record gets the edge's next sequence, never reused. A new segment begins at

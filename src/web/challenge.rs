@@ -50,6 +50,17 @@ pub(super) async fn answer(
     let Some(wanted) = wanted else {
         return nothing(parts);
     };
+    if !takes_acts(parts, request.headers()) {
+        keep(
+            parts,
+            &seen,
+            &Asked {
+                answer: Answer::Refused,
+                ..wanted.asked
+            },
+        );
+        return parts.pages.refused();
+    }
     match seen.method {
         Method::Post => press(parts, request, body, &seen, wanted).await,
         Method::Get | Method::Head => page(parts, &seen, wanted),
@@ -229,6 +240,16 @@ async fn press(
         Some(link) => respond::see_other(&fill::fill(&link.destination, query)),
         None => parts.pages.unsubscribed(),
     }
+}
+
+/// Whether acts are taken on the host that was asked.
+fn takes_acts(parts: &Parts, headers: &HeaderMap) -> bool {
+    let allowed = &parts.config.act_hosts;
+    let host = headers
+        .get(HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
+    allowed.is_empty() || allowed.iter().any(|one| host.eq_ignore_ascii_case(one))
 }
 
 /// RFC 8058: `List-Unsubscribe=One-Click`, as a form or as a part of one.

@@ -181,6 +181,10 @@ impl Pages {
 /// The host's own pages: what this is and whom to write to.
 pub(super) fn answer(parts: &Parts, request: &HttpRequest) -> HttpResponse {
     let face = &parts.config.face;
+    if request.uri().path().starts_with("/hooks/") {
+        // Delivery events come by `/api/v1/deliveries`; no source is known here yet.
+        return respond::text(StatusCode::NOT_FOUND, "no such source");
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         // CONNECT above all: 200 would look like an open proxy.
         return respond::not_allowed("GET, HEAD");

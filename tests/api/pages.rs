@@ -212,6 +212,41 @@ fn another_sites_page_cannot_press() {
 }
 
 #[test]
+fn acts_are_taken_on_named_hosts_only() {
+    let server = Server::with("act_hosts = [\"Links.example\"]\n", &[]);
+    let campaign = server.campaign();
+    let url = "https://a.example/";
+    server.link(campaign, json!({"url": url}));
+    server.link(campaign, json!({"url": url, "kind": "action"}));
+    let one = server.mint(campaign, &["r"])[0].clone();
+    let (token, zero) = (&one.token, one.act(0));
+    let action = format!("/a/{token}/{}/2", one.act(2));
+    let unsubscribe = format!("/u/{token}/{zero}/0");
+    for (host, page, press, one_click) in [
+        ("links.example", 200, 303, 200),
+        ("other.example", 403, 403, 403),
+    ] {
+        let ask = |method, path: &str| {
+            let request = server.public(method, path).header("host", host);
+            request
+                .body("List-Unsubscribe=One-Click")
+                .send()
+                .unwrap()
+                .status()
+                .as_u16()
+        };
+        assert_eq!(
+            ask(Method::GET, &format!("/c/{token}/1")),
+            302,
+            "content on {host}"
+        );
+        assert_eq!(ask(Method::GET, &action), page, "{host}");
+        assert_eq!(ask(Method::POST, &action), press, "{host}");
+        assert_eq!(ask(Method::POST, &unsubscribe), one_click, "{host}");
+    }
+}
+
+#[test]
 fn the_host_says_what_it_is() {
     let server = Server::with(
         "[face]\nsender = \"A <b> Co\"\ncontact = \"abuse@a.example\"\n",
@@ -250,6 +285,11 @@ fn the_host_says_what_it_is() {
     ] {
         assert_eq!(server.get(path).status(), 200, "{path}");
     }
+    let hook = server
+        .public(Method::POST, "/hooks/postmark/x")
+        .send()
+        .unwrap();
+    assert_eq!(hook.status(), 404);
     for path in [
         "/nothing",
         "/c",
