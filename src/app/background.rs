@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::rt::signal::unix::{SignalKind, signal};
 use actix_web::{rt, web as actix};
@@ -21,7 +21,9 @@ use crate::web::{self, Parts};
 const SETTLE_EVERY: Duration = Duration::from_millis(100);
 /// How long to wait before a store that failed is tried again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
-/// How often files that may change are looked at, and old segments deleted.
+/// How often old segments are deleted.
+const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+/// How often files that may change are looked at.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);
 /// What settling may take when the server stops; the rest waits in the journal.
 const LAST_SETTLE_MAX: Duration = Duration::from_secs(5);
@@ -42,14 +44,26 @@ impl SyncerThread {
     }
 }
 
-/// Starts it.
-pub(super) fn spawn_syncer(journal: &Arc<Journal>) -> std::io::Result<SyncerThread> {
+/// Asks everything to stop when it is dropped: by the end of a part, or its panic.
+pub(super) struct AskWhenDropped(pub(super) Stop);
+
+impl Drop for AskWhenDropped {
+    fn drop(&mut self) {
+        self.0.ask();
+    }
+}
+
+/// Starts it; its end is the end of `all`.
+pub(super) fn spawn_syncer(journal: &Arc<Journal>, all: Stop) -> std::io::Result<SyncerThread> {
     let stop = Stop::default();
     let asked = stop.clone();
     let syncer = journal.syncer();
     let thread = std::thread::Builder::new()
         .name("journal-sync".to_owned())
-        .spawn(move || syncer.run(&|| asked.asked()))?;
+        .spawn(move || {
+            let _asked = AskWhenDropped(all);
+            syncer.run(&|| asked.asked());
+        })?;
     Ok(SyncerThread { stop, thread })
 }
 
@@ -83,9 +97,16 @@ pub(super) async fn settle_loop(
     data: PathBuf,
     stop: Stop,
 ) -> Settler {
-    let mut expire_after = parts.clock.now();
+    let mut settled_to = 0;
+    let mut expired = Instant::now();
     while !stop.asked() {
-        settler.turn_day_keys(parts.clock.now());
+        let now = parts.clock.now();
+        settler.turn_day_keys(now);
+        if expired.elapsed() >= EXPIRE_EVERY {
+            // Also while the store is away: addresses must not outlive their time.
+            expired = Instant::now();
+            expire(&parts, settled_to, now);
+        }
         let Some(store) = parts.store.load_full() else {
             wait(STORE_RETRY, &stop).await;
             match open_store(&parts, &data).await {
@@ -94,15 +115,12 @@ pub(super) async fn settle_loop(
             }
             continue;
         };
-        let now = parts.clock.now();
         match settler.round(&store, now).await {
-            Ok(progress) if progress.more => {}
             Ok(progress) => {
-                if now >= expire_after {
-                    expire_after = now.plus(60_000_000);
-                    expire(&parts, progress.position, now);
+                settled_to = progress.position;
+                if !progress.more {
+                    wait(SETTLE_EVERY, &stop).await;
                 }
-                wait(SETTLE_EVERY, &stop).await;
             }
             Err(error) => {
                 tracing::warn!(%error, "app: settling failed; hits wait in the journal");
@@ -124,8 +142,7 @@ pub(super) async fn last_settle(parts: &Parts, settler: &mut Settler) {
     };
     let rounds = async {
         while let Ok(progress) = settler.round(&store, parts.clock.now()).await {
-            let caught_up = progress.position >= parts.journal.last();
-            if caught_up && !progress.more {
+            if !progress.more {
                 return;
             }
         }

@@ -31,7 +31,8 @@ use crate::store::Scope;
 use crate::web::{self, LocalSocket, NewKey, Pages, Parts};
 
 use background::{
-    housekeeping, last_settle, open_store, settle_loop, spawn_syncer, stop_on_signal,
+    AskWhenDropped, housekeeping, last_settle, open_store, settle_loop, spawn_syncer,
+    stop_on_signal,
 };
 use directory::{control_socket, remove_socket};
 
@@ -102,6 +103,7 @@ impl App {
             catalogue,
             id_key: key_ring.id_key(),
             key_ring: Mutex::new(key_ring),
+            edits: tokio::sync::Mutex::new(()),
             networks: networks(config.network_table.as_deref())?,
             agents: Agents::shipped()?,
             ruleset: rules.id(),
@@ -178,7 +180,7 @@ impl App {
         let public = serve_public(listeners.public, parts.clone())?;
         let control = serve_control(listeners.control, socket, parts.clone())?;
         let handles = [public.handle(), control.handle()];
-        let syncer = spawn_syncer(&parts.journal)?;
+        let syncer = spawn_syncer(&parts.journal, stop.clone())?;
         let signals = rt::spawn(stop_on_signal(stop.clone()));
         let settling = settle_loop(parts.clone(), settler, data.clone(), stop.clone());
         // Each of these ends when it is stopped; one that ends by itself stops the others.
@@ -194,7 +196,10 @@ impl App {
         let ended_too = control.await;
         keeping.await.context("housekeeping")?;
         let mut settled = settling.await.context("settling");
-        syncer.stop();
+        // Its last sync may take long; signals are heard meanwhile.
+        rt::task::spawn_blocking(move || syncer.stop())
+            .await
+            .context("syncer")?;
         if let Ok(settler) = &mut settled {
             last_settle(&parts, settler).await;
         }
@@ -210,11 +215,10 @@ impl App {
     }
 }
 
-/// Runs a part; when it ends, everything is asked to.
+/// Runs a part; when it ends, by a panic too, everything is asked to.
 async fn with_all<T>(part: impl Future<Output = T>, stop: Stop) -> T {
-    let ended = part.await;
-    stop.ask();
-    ended
+    let _asked = AskWhenDropped(stop);
+    part.await
 }
 
 fn serve_public(

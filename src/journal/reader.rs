@@ -150,7 +150,7 @@ impl Reader {
         }
     }
 
-    /// Sequence of the last record yielded.
+    /// Sequence up to which everything that there is has been yielded.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position
@@ -169,6 +169,10 @@ impl Reader {
     /// A segment cannot be read. The position has not moved past anything unread.
     pub fn read(&mut self, records_max: usize) -> Result<Vec<(u64, Entry)>, JournalError> {
         let synced = self.journal.synced_to();
+        if let Some((_, cursor)) = &mut self.cursor {
+            // What was read beyond the last `synced` may have been written over since.
+            cursor.forget();
+        }
         let mut text_bytes = 0;
         let mut entries = Vec::new();
         let segments = segment::list(&self.journal.directory)?;
@@ -193,8 +197,12 @@ impl Reader {
                     }
                 }
                 Some(_) => {}
+                // Not all of this segment is synced yet: what is still to come stands here.
+                None if end > synced => break,
                 None => {
-                    if !self.next_segment(&segments)? {
+                    // What is missing up to there does not exist.
+                    self.position = self.position.max(end);
+                    if self.position < synced && !self.next_segment(&segments)? {
                         break;
                     }
                 }
@@ -207,6 +215,11 @@ impl Reader {
     /// Opens the segment that the next record lies in.
     fn open_segment(&mut self, segments: &[segment::Listed]) -> Result<bool, JournalError> {
         let next = self.position + 1;
+        if let Some(oldest) = segments.first().filter(|one| one.first > next) {
+            self.journal.counts.damaged.fetch_add(1, Ordering::Relaxed);
+            let to = oldest.first - 1;
+            tracing::error!(from = next, to, "journal: these records are no longer kept");
+        }
         let index = segments
             .iter()
             .rposition(|one| one.first <= next)
@@ -253,15 +266,14 @@ pub(super) fn last_sequence(
         synced.map_err(JournalError::io(&listed.path))?;
     }
     let about = std::fs::metadata(&newest.path).map_err(JournalError::io(&newest.path))?;
-    let records = about.len().saturating_sub(segment::HEADER_BYTES);
-    let could_be = newest.first.saturating_sub(1) + records.div_ceil(ALIGN as u64);
+    let records = |bytes: u64| bytes.div_ceil(ALIGN as u64);
+    let before = newest.first.saturating_sub(1);
     let Some(mut cursor) = Cursor::open(newest, edge, counts)? else {
-        return Ok(could_be);
+        return Ok(before + records(about.len().saturating_sub(segment::HEADER_BYTES)));
     };
-    let mut last = newest.first.saturating_sub(1);
+    let mut last = before;
     while let Some(frame) = cursor.next(u64::MAX, counts)? {
         last = last.max(frame.sequence);
     }
-    let whole = cursor.offset >= about.len();
-    Ok(if whole { last } else { last.max(could_be) })
+    Ok(last + records(about.len().saturating_sub(cursor.offset)))
 }

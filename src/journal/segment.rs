@@ -153,8 +153,10 @@ pub(super) fn epoch(
 /// Epoch and edge of a segment; `None` if its header is damaged.
 fn read_header(path: &Path, file: &mut File) -> Result<Option<(u32, EdgeId)>, JournalError> {
     let mut header = [0; 64];
-    if file.read_exact(&mut header).is_err() {
-        return Ok(None);
+    match file.read_exact(&mut header) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(JournalError::io(path)(error)),
     }
     let crc = header
         .get(28..32)

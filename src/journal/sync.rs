@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::writer::Closing;
+use super::writer::{Closing, Pending};
 use super::{Journal, JournalError, frame, segment};
 
 /// How long the syncer sleeps when nothing is written, before it looks at the stop signal.
@@ -18,6 +18,8 @@ pub struct Syncer {
     journal: Arc<Journal>,
     /// The open segment's fsync failed: its file is never synced again, only replaced.
     poisoned: bool,
+    /// A full segment that is not durable yet. Until it is, nothing after it counts as synced.
+    closing: Option<Closing>,
 }
 
 impl Syncer {
@@ -25,6 +27,7 @@ impl Syncer {
         Self {
             journal,
             poisoned: false,
+            closing: None,
         }
     }
 
@@ -38,50 +41,55 @@ impl Syncer {
                 self.journal.options.sync_every
             };
             let idle = if last_round { Duration::ZERO } else { IDLE };
-            self.round(tick, idle);
+            if let Err(error) = self.round(tick, idle) {
+                tracing::error!(%error, "journal: the disk does not take it; hits are at risk");
+                std::thread::sleep(RETRY);
+            }
             if last_round {
                 return;
             }
         }
     }
 
-    fn round(&mut self, tick: Duration, idle: Duration) {
+    fn round(&mut self, tick: Duration, idle: Duration) -> Result<(), JournalError> {
+        self.close()?;
         if let Some(pending) = self.journal.writer.wait(tick, idle) {
-            let synced = if self.poisoned {
-                self.rewrite()
-            } else {
-                let synced = pending.file.sync_data();
-                synced
-                    .map_err(JournalError::io(&pending.path))
-                    .or_else(|error| {
-                        // After a failed fsync the kernel may call lost pages clean, and says so
-                        // only once: that file is over.
-                        self.say_failed(&error);
-                        self.poisoned = true;
-                        self.rewrite()
-                    })
-            };
-            match synced {
+            let synced = self.sync(&pending);
+            if synced.is_err() {
+                self.journal.writer.retry();
+            }
+            synced?;
+            self.advance(pending.last);
+            let window = u64::try_from(pending.oldest.elapsed().as_micros());
+            let window = window.unwrap_or(u64::MAX);
+            self.journal
+                .counts
+                .window_micros
+                .store(window, Ordering::Relaxed);
+        }
+        if self.journal.writer.is_full() {
+            self.next_segment()?;
+        }
+        Ok(())
+    }
+
+    /// Makes what is pending durable, where it stands or in another segment.
+    fn sync(&mut self, pending: &Pending) -> Result<(), JournalError> {
+        if !self.poisoned {
+            match pending.file.sync_data() {
                 Ok(()) => {
                     self.journal.writer.synced(pending.bytes);
-                    self.advance(pending.last);
-                    let window = u64::try_from(pending.oldest.elapsed().as_micros());
-                    let window = window.unwrap_or(u64::MAX);
-                    self.journal
-                        .counts
-                        .window_micros
-                        .store(window, Ordering::Relaxed);
+                    return Ok(());
                 }
                 Err(error) => {
-                    tracing::error!(%error, "journal: no other segment yet; hits are at risk");
-                    self.journal.writer.retry();
-                    std::thread::sleep(RETRY);
+                    // After a failed fsync the kernel may call lost pages clean, and says so only
+                    // once: that file is over.
+                    self.say_failed(&JournalError::io(&pending.path)(error));
+                    self.poisoned = true;
                 }
             }
         }
-        if !self.poisoned && self.journal.writer.is_full() {
-            self.next_segment();
-        }
+        self.rewrite()
     }
 
     fn advance(&self, last: u64) {
@@ -104,47 +112,45 @@ impl Syncer {
             writer,
             ..
         } = &*self.journal;
-        writer.rewrite(|epoch, tail| {
-            let Some(first) = frame::read(epoch, tail).map(|frame| frame.sequence) else {
-                return Ok(None);
-            };
-            let segment =
-                segment::create(directory, *edge, first, |to| frame::reseal(tail, epoch, to))?;
+        writer.rewrite(|epoch, next, tail| {
+            let first = frame::read(epoch, tail).map_or(next, |frame| frame.sequence);
+            let seal = |to| frame::reseal(tail, epoch, to);
+            let segment = segment::create(directory, *edge, first, seal)?;
             segment::sync_directory(directory)?;
-            Ok(Some(segment))
+            Ok(segment)
         })?;
         self.poisoned = false;
         Ok(())
     }
 
-    /// Begins the next segment while requests go on.
-    fn next_segment(&mut self) {
+    /// Begins the next segment while requests go on; without one the old goes on beyond its size.
+    fn next_segment(&mut self) -> Result<(), JournalError> {
         let Journal {
             directory,
             edge,
             writer,
             ..
         } = &*self.journal;
-        let made = segment::prepare(directory)
-            .and_then(|prepared| writer.switch(|first| prepared.begin(directory, *edge, first)));
-        let mut closing = match made {
-            Ok(closing) => closing,
-            Err(error) => {
-                // The old one goes on beyond its size.
-                tracing::error!(%error, "journal: no next segment yet");
-                std::thread::sleep(RETRY);
-                return;
-            }
-        };
-        while let Err(error) = self.close(&mut closing) {
-            tracing::error!(%error, "journal: a full segment cannot be synced yet");
-            std::thread::sleep(RETRY);
-        }
-        self.advance(closing.last);
+        let prepared = segment::prepare(directory)?;
+        let closing = writer.switch(|first| prepared.begin(directory, *edge, first))?;
+        self.closing = Some(closing);
+        self.close()
     }
 
     /// Makes a segment that is no longer written durable, and its successor's name.
-    fn close(&self, closing: &mut Closing) -> Result<(), JournalError> {
+    fn close(&mut self) -> Result<(), JournalError> {
+        let Some(mut closing) = self.closing.take() else {
+            return Ok(());
+        };
+        let closed = self.try_close(&mut closing);
+        match closed {
+            Ok(()) => self.advance(closing.last),
+            Err(_) => self.closing = Some(closing),
+        }
+        closed
+    }
+
+    fn try_close(&self, closing: &mut Closing) -> Result<(), JournalError> {
         let Journal {
             directory, edge, ..
         } = &*self.journal;
@@ -158,9 +164,8 @@ impl Syncer {
         }
         let first = frame::read(old.epoch, &closing.tail).map(|one| one.sequence);
         if let Some(first) = first.filter(|_| closing.poisoned) {
-            segment::create(directory, *edge, first, |to| {
-                frame::reseal(&closing.tail, old.epoch, to)
-            })?;
+            let seal = |to| frame::reseal(&closing.tail, old.epoch, to);
+            segment::create(directory, *edge, first, seal)?;
         }
         segment::sync_directory(directory)
     }

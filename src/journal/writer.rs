@@ -50,6 +50,7 @@ pub(super) struct Pending {
 }
 
 /// A segment that is no longer written, and its records that are not yet synced.
+#[derive(Debug)]
 pub(super) struct Closing {
     pub(super) segment: Segment,
     pub(super) tail: Vec<u8>,
@@ -300,13 +301,10 @@ impl Writer {
     /// another one, under the same sequences. On an error nothing has changed; try again.
     pub(super) fn rewrite(
         &self,
-        make: impl FnOnce(u32, &[u8]) -> Result<Option<Segment>, JournalError>,
+        make: impl FnOnce(u32, u64, &[u8]) -> Result<Segment, JournalError>,
     ) -> Result<(), JournalError> {
         let mut open = self.lock();
-        let Some(segment) = make(open.segment.epoch, &open.unsynced)? else {
-            return Ok(());
-        };
-        open.segment = segment;
+        open.segment = make(open.segment.epoch, open.next, &open.unsynced)?;
         open.offset = segment::HEADER_BYTES + open.unsynced.len() as u64;
         open.unsynced.clear();
         open.synced_bytes = open.offset - segment::HEADER_BYTES;

@@ -214,7 +214,13 @@ impl LocalCopy {
     /// Replaces everything by `changes`.
     pub(super) fn rewrite(&mut self, changes: &[Change]) -> std::io::Result<()> {
         let beside = self.path.with_extension("new");
-        let mut out = BufWriter::new(File::create(&beside)?);
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&beside)?;
+        let mut out = BufWriter::new(file);
         let mut text = Vec::new();
         for change in changes {
             text.clear();
@@ -224,11 +230,13 @@ impl LocalCopy {
         out.into_inner()
             .map_err(std::io::IntoInnerError::into_error)?
             .sync_all()?;
+        let next = OpenOptions::new().append(true).open(&beside)?;
         std::fs::rename(&beside, &self.path)?;
+        // Before anything that can fail: appends to the old file would be lost.
+        self.file = next;
         if let Some(directory) = self.path.parent() {
             File::open(directory)?.sync_all()?;
         }
-        self.file = OpenOptions::new().append(true).open(&self.path)?;
         Ok(())
     }
 }

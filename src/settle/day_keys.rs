@@ -14,7 +14,7 @@ use crate::domain::record::Hit;
 use crate::domain::time::Micros;
 
 /// One day's key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct DayKey {
     day: i64,
     bytes: [u8; 32],
@@ -78,11 +78,16 @@ impl DayKeys {
         {
             return Ok(());
         }
-        self.keys.retain(|key| key.day >= today - 1);
-        if self.keys.iter().all(|key| key.day != today) {
+        let mut keys: Vec<_> = self
+            .keys
+            .iter()
+            .filter(|key| key.day >= today - 1)
+            .cloned()
+            .collect();
+        if keys.iter().all(|key| key.day != today) {
             let mut bytes = [0; 32];
             getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
-            self.keys.push(DayKey::new(today, bytes));
+            keys.push(DayKey::new(today, bytes));
         }
         let beside = self.path.with_extension("new");
         let mut file = OpenOptions::new()
@@ -91,11 +96,14 @@ impl DayKeys {
             .truncate(true)
             .mode(0o600)
             .open(&beside)?;
-        for key in &self.keys {
+        for key in &keys {
             writeln!(file, "{} {}", key.day, HEXLOWER.encode(&key.bytes))?;
         }
         file.sync_all()?;
-        fs::rename(&beside, &self.path)
+        fs::rename(&beside, &self.path)?;
+        // Only now: a write that failed is tried again, until the old keys are gone.
+        self.keys = keys;
+        Ok(())
     }
 
     /// The key of the day that `at` lies in.

@@ -56,13 +56,15 @@ impl<'a> Fold<'a> {
     pub(super) fn add(&mut self, sequence: u64, entry: Entry) {
         match entry {
             Entry::Side(side) => self.out.texts.push((side.id, side.text)),
-            Entry::Accepted(accepted) => self.accept(&accepted),
+            // Taken before the hits that it is about are settled.
+            Entry::Accepted(_) => {}
             Entry::Act(act) => self.out.acts.push((sequence, act)),
             Entry::Hit(hit) => self.write(sequence, hit),
         }
     }
 
-    fn accept(&mut self, accepted: &Accepted) {
+    /// An acceptance, which anchors the times of its message's hits.
+    pub(super) fn accept(&mut self, accepted: &Accepted) {
         let state = self.states.entry(accepted.message).or_default();
         let earlier = state.accepted_at.is_none_or(|known| accepted.at < known);
         if earlier {

@@ -148,7 +148,14 @@ impl Settler {
         let entries = connected.reader.read(records_max)?;
         let from = connected.position;
         let window = micros(self.options.window);
-        let until = now.plus(-window);
+        let mut until = now.plus(-window);
+        if connected.reader.has_more() {
+            // Out of a backlog, windows close by what has been read, not by the clock: what
+            // belongs to a hit may still be to come.
+            until = last_hit(&entries)
+                .map_or(from.settled_to, |at| at.plus(-window))
+                .min(until);
+        }
         // A clock that was set back must not make hits of its future wait for it.
         let is_due = |at: Micros| at <= until || at > now.plus(window);
         let (edge, after) = (connected.edge, from.settled_sequence);
@@ -158,6 +165,11 @@ impl Settler {
         let more = connected.reader.has_more() || due.len() == records_max;
         let states = states.into_iter().collect();
         let mut fold = Fold::new(&self.rules, &self.day_keys, states, self.journal.edge());
+        for (_, entry) in &entries {
+            if let Entry::Accepted(accepted) = entry {
+                fold.accept(accepted);
+            }
+        }
         for stored in due {
             fold.settle(stored, now);
         }
@@ -219,6 +231,14 @@ fn messages(entries: &[(u64, Entry)], due: &[StoredHit]) -> Vec<MessageId> {
     ids.sort_unstable();
     ids.dedup();
     ids
+}
+
+/// Time of the last hit of what was read.
+fn last_hit(entries: &[(u64, Entry)]) -> Option<Micros> {
+    entries.iter().rev().find_map(|(_, entry)| match entry {
+        Entry::Hit(hit) => Some(hit.at),
+        _ => None,
+    })
 }
 
 /// Time of the oldest hit that is about to be written and will be settled later: out of a backlog

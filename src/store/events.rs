@@ -136,8 +136,8 @@ impl Store {
     ) -> Result<Vec<StoredHit>, StoreError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut due: Vec<StoredHit> = Vec::new();
+        let mut after = after;
         while due.len() < limit {
-            let after = due.last().map_or(after, |stored| stored.sequence);
             let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
             query
                 .push(WITHOUT_AGENT)
@@ -148,15 +148,15 @@ impl Store {
                 .push(" ORDER BY h.sequence LIMIT ")
                 .push_bind(i64::from(SETTLE_ROWS));
             let rows = query.build().fetch_all(&self.writer).await?;
-            let before = due.len();
             for row in &rows {
+                after = sequence(row.try_get("sequence")?);
                 match stored_hit(row) {
                     Ok(stored) if !is_due(stored.hit.at) => return Ok(due),
                     Ok(stored) => due.push(stored),
                     Err(error) => tracing::error!(%error, "store: left a hit unsettled"),
                 }
             }
-            if due.len() == before {
+            if rows.len() < SETTLE_ROWS as usize {
                 break;
             }
         }

@@ -48,6 +48,9 @@ pub struct Parts {
     pub journal: Arc<Journal>,
     /// Campaigns, links, short links and keys, in memory.
     pub catalogue: Catalogue,
+    /// Held from a write to the store until it is in the catalogue: edits take force in the order
+    /// in which they were made.
+    pub edits: tokio::sync::Mutex<()>,
     /// The key ring on disk.
     pub key_ring: Mutex<KeyRing>,
     /// Key of the ids of agent strings and header sets.

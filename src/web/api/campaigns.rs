@@ -61,6 +61,7 @@ pub(super) async fn create(
     name("/name", &new.name)?;
     let home = plain_destination("/home_url", &new.home_url)?;
     let now = parts.clock.now();
+    let _turn = parts.edits.lock().await;
     let row = parts
         .store()?
         .create_campaign(TenantId::FIRST, &new.name, &home, now)
@@ -138,6 +139,7 @@ pub(super) async fn archive(
 }
 
 async fn apply(parts: &Parts, id: &str, edit: &CampaignEdit) -> Result<HttpResponse, WebError> {
+    let _turn = parts.edits.lock().await;
     let row = parts.store()?.edit_campaign(campaign_id(id)?, edit).await?;
     let row = row.ok_or(WebError::NotFound("campaign"))?;
     publish(parts, vec![change(&row)]);

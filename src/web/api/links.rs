@@ -78,6 +78,7 @@ pub(super) async fn create(
         destination: destination("/url", &new.url)?,
         label: new.label,
     };
+    let _turn = parts.edits.lock().await;
     let rows = parts
         .store()?
         .register_links(campaign, &[link], parts.clock.now())
@@ -160,6 +161,7 @@ async fn apply(
     edit: &LinkEdit,
 ) -> Result<HttpResponse, WebError> {
     let (campaign, number) = ids(path)?;
+    let _turn = parts.edits.lock().await;
     let row = parts.store()?.edit_link(campaign, number, edit).await?;
     let row = row.ok_or(WebError::NotFound("link"))?;
     publish(parts, vec![change(&row)]);

@@ -79,6 +79,7 @@ pub(super) async fn rewrite(
         .text
         .as_ref()
         .map(|(_, survey)| plan.take(survey, "text"));
+    let _turn = parts.edits.lock().await;
     let rows = parts
         .store()?
         .register_links(campaign, &plan.wanted, parts.clock.now())

@@ -70,6 +70,7 @@ pub(super) async fn create(
         ShortCode::parse(code).map_err(|why| WebError::invalid("/code", format!("the code {why}")))
     });
     let chosen = chosen.transpose()?;
+    let _turn = parts.edits.lock().await;
     let (store, now) = (parts.store()?, parts.clock.now());
     for _ in 0..TRIES_MAX {
         let code = match &chosen {
@@ -173,6 +174,7 @@ pub(super) async fn disable(
 }
 
 async fn apply(parts: &Parts, code: &str, edit: &ShortLinkEdit) -> Result<HttpResponse, WebError> {
+    let _turn = parts.edits.lock().await;
     let row = parts.store()?.edit_short_link(code, edit).await?;
     let row = row.ok_or(WebError::NotFound("short link"))?;
     publish(parts, vec![change(&row)]);
