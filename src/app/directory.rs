@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
+use crate::resolve::{KeyRing, KeyRingError};
 use crate::web::NewKey;
 
 /// Why a data directory cannot be used.
@@ -67,6 +68,16 @@ impl DirectoryLock {
             Err(fs::TryLockError::Error(source)) => Err(unwritable(source)),
         }
     }
+}
+
+/// The key ring of a data directory; made only where nothing can have been signed yet.
+///
+/// # Errors
+/// It cannot be read or made, or is missing from a directory that was used.
+pub fn open_key_ring(data: &Path) -> Result<KeyRing, KeyRingError> {
+    let traces = ["store-created", "catalogue", "journal/edge"];
+    let fresh = traces.iter().all(|trace| !data.join(trace).exists());
+    KeyRing::open(&data.join("keys"), fresh)
 }
 
 /// The socket through which commands on this machine reach the server without a key: who may

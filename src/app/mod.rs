@@ -24,7 +24,7 @@ use crate::domain::campaign::TenantId;
 use crate::journal::Journal;
 use crate::judge::{Agents, RuleSet};
 use crate::network::{AsnTable, NetworkLists, Networks};
-use crate::resolve::{Catalogue, KeyRing};
+use crate::resolve::Catalogue;
 use crate::settle::{SettleOptions, Settler};
 use crate::shutdown::Stop;
 use crate::store::Scope;
@@ -36,7 +36,7 @@ use background::{
 };
 use directory::{control_socket, remove_socket};
 
-pub use directory::{DirectoryError, DirectoryLock, write_key_file};
+pub use directory::{DirectoryError, DirectoryLock, open_key_ring, write_key_file};
 
 /// What running requests may take when the server stops.
 const LAST_REQUESTS_SECONDS_MAX: u64 = 5;
@@ -73,10 +73,7 @@ impl App {
         metrics: Option<PrometheusHandle>,
     ) -> anyhow::Result<Self> {
         let data = config.data.clone();
-        let keys = data.join("keys");
-        let used = ["store-created", "catalogue", "journal/edge"];
-        let fresh = !used.iter().any(|trace| data.join(trace).exists());
-        let key_ring = KeyRing::open(&keys, fresh)?;
+        let key_ring = open_key_ring(&data)?;
         let journal = Journal::open(&data.join("journal"), config.journal.clone())?;
         let catalogue_file = data.join("catalogue");
         let catalogue = Catalogue::open(&catalogue_file)

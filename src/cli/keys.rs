@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::app::open_key_ring;
 use crate::clock::Clock;
 use crate::domain::keys::KeyState;
 use crate::resolve::{KeyRing, KeyRingError};
@@ -101,6 +102,8 @@ fn create(local: &Local, name: &str, scope: Scope) -> Result<(), Failure> {
         return Ok(());
     }
     let _lock = local.lock()?;
+    // A directory gets its keys before its store: later the server would miss them.
+    open_key_ring(&local.data).map_err(|error| Failure::new(Failure::CONFIGURATION, error))?;
     let key = NewKey::random().map_err(|error| Failure::new(Failure::SOFTWARE, error))?;
     Local::with_store(&local.data, async |store| {
         store
@@ -128,7 +131,7 @@ fn alone(
 ) -> Result<Value, Failure> {
     let _lock = local.lock()?;
     let failed = |error| Failure::new(Failure::DATA, error);
-    let mut ring = KeyRing::open(&local.data.join("keys"), false).map_err(failed)?;
+    let mut ring = open_key_ring(&local.data).map_err(failed)?;
     change(&mut ring).map_err(failed)?;
     let keys: Vec<_> = ring
         .keys()

@@ -67,6 +67,27 @@ fn keys_are_made_beside_a_running_server_and_without_one() {
     assert_eq!((code, err.lines().count()), (65, 1), "{err}");
 }
 
+#[test]
+fn a_key_may_come_before_the_first_start() {
+    let own = tempfile::tempdir().unwrap();
+    let data = own.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let (code, key, err) = run(cupel()
+        .args(["keys", "create", "--data", data.to_str().unwrap()])
+        .args(["--name", "early", "--scope", "read"]));
+    assert_eq!((code, err.as_str()), (0, ""));
+    let server = Server::start(&data, &[]);
+    let (status, events) = server.api_as(key.trim(), Method::GET, "/events", None);
+    assert_eq!((status, &events["events"]), (200, &serde_json::json!([])));
+    let (code, _, err) = run(cupel()
+        .args(["keys", "create", "--data", "/nowhere/data"])
+        .args(["--name", "n", "--scope", "read"]));
+    assert!(
+        code == 78 && err.contains("/nowhere/data is no data directory"),
+        "{code} {err}"
+    );
+}
+
 /// Runs `serve` where it cannot; exit code and the one line that it says.
 fn refused(args: &[&str]) -> (i32, String) {
     let (code, out, err) = run(cupel().arg("serve").args(args));
