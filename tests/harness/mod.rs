@@ -311,16 +311,22 @@ impl Server {
         eventually("events", all, |events| events.len() >= count)
     }
 
-    /// Every event that is recorded, page by page.
+    /// Every event that is recorded.
     pub fn all_events(&self, filter: &str) -> Vec<Value> {
         let mut events = Vec::new();
+        self.each_event(filter, |event| events.push(event.clone()));
+        events
+    }
+
+    /// Every event that is recorded, page by page.
+    pub fn each_event(&self, filter: &str, mut see: impl FnMut(&Value)) {
         let mut after = String::new();
         loop {
             let page = self.read(&format!("/events?limit=1000{after}{filter}"));
-            events.extend(page["events"].as_array().unwrap().iter().cloned());
+            page["events"].as_array().unwrap().iter().for_each(&mut see);
             match page["next"].as_str() {
                 Some(next) => after = format!("&after={next}"),
-                None => return events,
+                None => return,
             }
         }
     }
