@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::app::open_key_ring;
+use crate::app::{DirectoryLock, open_key_ring};
 use crate::clock::Clock;
 use crate::domain::keys::KeyState;
 use crate::resolve::{KeyRing, KeyRingError};
@@ -101,7 +101,7 @@ fn create(local: &Local, name: &str, scope: Scope) -> Result<(), Failure> {
         println!("{key}");
         return Ok(());
     }
-    let _lock = local.lock()?;
+    let _lock = DirectoryLock::take(&local.data)?;
     // A directory gets its keys before its store: later the server would miss them.
     open_key_ring(&local.data).map_err(|error| Failure::new(Failure::CONFIGURATION, error))?;
     let key = NewKey::random().map_err(|error| Failure::new(Failure::SOFTWARE, error))?;
@@ -130,9 +130,9 @@ fn alone(
     change: impl FnOnce(&mut KeyRing) -> Result<(), KeyRingError>,
 ) -> Result<Value, Failure> {
     let _lock = local.lock()?;
-    let failed = |error| Failure::new(Failure::DATA, error);
-    let mut ring = open_key_ring(&local.data).map_err(failed)?;
-    change(&mut ring).map_err(failed)?;
+    let opened = open_key_ring(&local.data);
+    let mut ring = opened.map_err(|error| Failure::new(Failure::CONFIGURATION, error))?;
+    change(&mut ring).map_err(|error| Failure::new(Failure::DATA, error))?;
     let keys: Vec<_> = ring
         .keys()
         .map(|(id, state)| json!({"id": id, "state": state}))

@@ -66,7 +66,7 @@ impl Local {
     pub(super) fn lock(&self) -> Result<DirectoryLock, Failure> {
         if !self.data.is_dir() {
             let shown = self.data.display();
-            let line = format!("{shown} is no data directory; name the server's with --data");
+            let line = format!("{shown} does not exist; name the server's directory with --data");
             return Err(Failure::new(Failure::CONFIGURATION, line));
         }
         Ok(DirectoryLock::take(&self.data)?)

@@ -176,5 +176,5 @@ pub(super) async fn wrong_method() -> HttpResponse {
 /// Answers whatever no route takes.
 pub(super) async fn no_route(request: HttpRequest) -> HttpResponse {
     tracing::debug!(path = request.path(), "web: no such control route");
-    WebError::NotFound("route").error_response()
+    WebError::NotFound("route; the API is under /api/v1").error_response()
 }

@@ -43,6 +43,13 @@ fn links_have_one_number_per_url_and_kind() {
     assert_eq!(link("https://a.example/2", "content"), 2);
     assert_eq!(link("https://A.example/1", "content"), 1, "the same URL");
     assert_eq!(link("https://a.example/1", "action"), 3, "another kind");
+    let again = json!({"url": "https://a.example/1", "kind": "action"});
+    let made = server.post(&format!("/campaigns/{campaign}/links"), again);
+    assert_eq!(
+        made["also"],
+        json!([{"number": 1, "kind": "content"}]),
+        "mail may be out"
+    );
     assert_eq!(link("https://a.example/off", "unsubscribe"), 4);
     assert_eq!(link("https://a.example/off", "unsubscribe"), 4);
     let path = format!("/campaigns/{campaign}/links");

@@ -71,7 +71,6 @@ fn keys_are_made_beside_a_running_server_and_without_one() {
 fn a_key_may_come_before_the_first_start() {
     let own = tempfile::tempdir().unwrap();
     let data = own.path().join("data");
-    fs::create_dir(&data).unwrap();
     let (code, key, err) = run(cupel()
         .args(["keys", "create", "--data", data.to_str().unwrap()])
         .args(["--name", "early", "--scope", "read"]));
@@ -79,11 +78,9 @@ fn a_key_may_come_before_the_first_start() {
     let server = Server::start(&data, &[]);
     let (status, events) = server.api_as(key.trim(), Method::GET, "/events", None);
     assert_eq!((status, &events["events"]), (200, &serde_json::json!([])));
-    let (code, _, err) = run(cupel()
-        .args(["keys", "create", "--data", "/nowhere/data"])
-        .args(["--name", "n", "--scope", "read"]));
+    let (code, _, err) = run(cupel().args(["keys", "ring", "--data", "/nowhere/data"]));
     assert!(
-        code == 78 && err.contains("/nowhere/data is no data directory"),
+        code == 78 && err.contains("/nowhere/data does not exist"),
         "{code} {err}"
     );
 }

@@ -34,8 +34,9 @@ fn the_tour_does_what_the_readme_says() {
         .current_dir(place.path()));
     assert_eq!(code, 0, "{out}\n{err}");
     for seen in [
-        "\"number\":1",
-        "/c/{{cupel_token}}/2",
+        "\"number\": 1",
+        "/c/{{cupel_token}}/3",
+        "/u/{{cupel_token}}/{{cupel_act_0}}/0",
         "/a/{{cupel_token}}/{{cupel_act_1}}/1",
         "location: https://example.com/sale",
         "HTTP/1.1 303 See Other",
@@ -43,7 +44,7 @@ fn the_tour_does_what_the_readme_says() {
         "unsubscribed",
         "\"class\": \"bot\"",
         "\"name\": \"ua.library\"",
-        "\"code\":\"summer\"",
+        "\"code\": \"summer\"",
         "location: https://example.com/summer",
     ] {
         assert!(out.contains(seen), "no {seen} in\n{out}");

@@ -174,10 +174,6 @@ impl Server {
         self.key = key;
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.as_ref().unwrap().id()
-    }
-
     pub fn log(&self) -> String {
         log(&self.data)
     }

@@ -19,6 +19,9 @@ use super::super::auth::{IsAdmin, MayRead};
 use super::super::error::WebError;
 use super::{body, campaign_id, last_of_full, limit, query};
 
+const KINDS: &str = "open, click, page, press or unsubscribe";
+const CLASSES: &str = "human, proxied, prefetch, scanner, bot or suspect";
+
 /// Delivery events of one request.
 const EVENTS_MAX: usize = 10_000;
 
@@ -62,9 +65,14 @@ pub(super) async fn list(
     };
     let filter = EventFilter {
         campaign,
-        kind: named("/kind", asked.kind.as_deref(), HitKind::from_name)?,
-        class: named("/class", asked.class.as_deref(), Class::from_name)?,
-        after: named("/after", asked.after.as_deref(), event_id)?,
+        kind: named("/kind", asked.kind.as_deref(), HitKind::from_name, KINDS)?,
+        class: named("/class", asked.class.as_deref(), Class::from_name, CLASSES)?,
+        after: named(
+            "/after",
+            asked.after.as_deref(),
+            event_id,
+            "the id of an event",
+        )?,
         limit: limit(asked.limit.as_deref())?,
     };
     let hits = parts.store()?.events(&filter).await?;
@@ -77,9 +85,11 @@ fn named<T>(
     pointer: &str,
     text: Option<&str>,
     parse: impl Fn(&str) -> Option<T>,
+    expected: &str,
 ) -> Result<Option<T>, WebError> {
     let parse = |text: &str| {
-        parse(text).ok_or_else(|| WebError::invalid(pointer, format!("{text:?} is not one")))
+        let detail = format!("{text:?} is not {expected}");
+        parse(text).ok_or_else(|| WebError::invalid(pointer, detail))
     };
     text.map(parse).transpose()
 }

@@ -89,9 +89,25 @@ pub(super) async fn create(
     publish(&parts, vec![change(row)]);
     let (id, number) = (campaign.get(), row.number.get());
     let location = format!("/api/v1/campaigns/{id}/links/{number}");
+    let mut answer = shown(row);
+    if let Some(object) = answer.as_object_mut() {
+        object.insert("also".to_owned(), also(&parts, row).await?);
+    }
     Ok(HttpResponse::Created()
         .insert_header(("location", location))
-        .json(shown(row)))
+        .json(answer))
+}
+
+/// Links of other kinds with the same URL: whoever registers an action after its template was
+/// rewritten should see that mail may be out with the content link.
+async fn also(parts: &Parts, row: &LinkRow) -> Result<Value, WebError> {
+    let rows = parts.store()?.links(row.campaign).await?;
+    let others = rows.iter().filter(|other| {
+        other.number != row.number && other.destination.as_str() == row.destination.as_str()
+    });
+    Ok(others
+        .map(|other| json!({"number": other.number, "kind": other.kind}))
+        .collect())
 }
 
 pub(super) async fn list(
