@@ -51,7 +51,7 @@ fn keys_are_made_beside_a_running_server_and_without_one() {
     );
     server.stop();
     let alone = create_key(&server);
-    server.restart();
+    server.revive();
     assert_eq!(
         server.api_as(&alone, Method::GET, "/campaigns", None).0,
         200

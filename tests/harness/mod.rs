@@ -158,12 +158,6 @@ impl Server {
         server
     }
 
-    /// Stops as an operator would, and starts again on the same directory.
-    pub fn restart(&mut self) {
-        self.stop();
-        self.revive();
-    }
-
     /// Starts again on the same directory after the process has gone.
     pub fn revive(&mut self) {
         let own = self._own.take();
