@@ -28,19 +28,58 @@ const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);
 /// What settling may take when the server stops; the rest waits in the journal.
 const LAST_SETTLE_MAX: Duration = Duration::from_secs(5);
 
-/// The thread of the journal's syncer.
-pub(super) struct SyncerThread {
-    stop: Stop,
-    thread: std::thread::JoinHandle<()>,
+/// The threads of the journal.
+pub(super) struct JournalThreads {
+    drainer: Thread,
+    syncer: Thread,
 }
 
-impl SyncerThread {
-    /// Syncs what is left and ends.
-    pub(super) fn stop(self) {
+struct Thread {
+    stop: Stop,
+    handle: std::thread::JoinHandle<()>,
+}
+
+impl Thread {
+    /// Starts one; its end is the end of `all`.
+    fn start(
+        name: &str,
+        all: Stop,
+        work: impl FnOnce(&dyn Fn() -> bool) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let stop = Stop::default();
+        let asked = stop.clone();
+        let handle = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                let _asked = AskWhenDropped(all);
+                work(&|| asked.asked());
+            })?;
+        Ok(Self { stop, handle })
+    }
+
+    fn stop(self) {
         self.stop.ask();
-        if self.thread.join().is_err() {
-            tracing::error!("app: the journal's syncer had died");
+        let name = self.handle.thread().name().map(str::to_owned);
+        if self.handle.join().is_err() {
+            tracing::error!(name, "app: a thread had died");
         }
+    }
+}
+
+impl JournalThreads {
+    /// Starts them; the end of one is the end of `all`.
+    pub(super) fn start(journal: &Arc<Journal>, all: &Stop) -> std::io::Result<Self> {
+        let (drainer, syncer) = (journal.drainer(), journal.syncer());
+        Ok(Self {
+            drainer: Thread::start("journal-drain", all.clone(), |stopped| drainer.run(stopped))?,
+            syncer: Thread::start("journal-sync", all.clone(), |stopped| syncer.run(stopped))?,
+        })
+    }
+
+    /// Drains what is left, then syncs it.
+    pub(super) fn stop(self) {
+        self.drainer.stop();
+        self.syncer.stop();
     }
 }
 
@@ -51,20 +90,6 @@ impl Drop for AskWhenDropped {
     fn drop(&mut self) {
         self.0.ask();
     }
-}
-
-/// Starts it; its end is the end of `all`.
-pub(super) fn spawn_syncer(journal: &Arc<Journal>, all: Stop) -> std::io::Result<SyncerThread> {
-    let stop = Stop::default();
-    let asked = stop.clone();
-    let syncer = journal.syncer();
-    let thread = std::thread::Builder::new()
-        .name("journal-sync".to_owned())
-        .spawn(move || {
-            let _asked = AskWhenDropped(all);
-            syncer.run(&|| asked.asked());
-        })?;
-    Ok(SyncerThread { stop, thread })
 }
 
 /// The first signal asks for an orderly stop, the second ends the process.
@@ -107,6 +132,10 @@ pub(super) async fn settle_loop(
             expired = Instant::now();
             expire(&parts, settled_to, now);
         }
+        if parts.config.settle_paused {
+            wait(STORE_RETRY, &stop).await;
+            continue;
+        }
         let Some(store) = parts.store.load_full() else {
             wait(STORE_RETRY, &stop).await;
             match open_store(&parts, &data).await {
@@ -137,7 +166,8 @@ pub(super) async fn settle_loop(
 
 /// Settles what is there, for a while; everything is synced by now.
 pub(super) async fn last_settle(parts: &Parts, settler: &mut Settler) {
-    let Some(store) = parts.store.load_full() else {
+    let store = parts.store.load_full();
+    let Some(store) = store.filter(|_| !parts.config.settle_paused) else {
         return;
     };
     let rounds = async {

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use actix_http::{HttpService, KeepAlive};
+use actix_server::Server;
 use actix_web::{App as Routes, HttpServer, rt, web as actix};
 use anyhow::Context as _;
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -31,7 +33,7 @@ use crate::store::Scope;
 use crate::web::{self, LocalSocket, NewKey, Pages, Parts};
 
 use background::{
-    AskWhenDropped, housekeeping, last_settle, open_store, settle_loop, spawn_syncer,
+    AskWhenDropped, JournalThreads, housekeeping, last_settle, open_store, settle_loop,
     stop_on_signal,
 };
 use directory::{control_socket, remove_socket};
@@ -40,6 +42,8 @@ pub use directory::{DirectoryError, DirectoryLock, open_key_ring, write_key_file
 
 /// What running requests may take when the server stops.
 const LAST_REQUESTS_SECONDS_MAX: u64 = 5;
+/// How long an idle connection stays open.
+const KEEP_ALIVE: KeepAlive = KeepAlive::Timeout(Duration::from_secs(5));
 
 /// Sockets to serve on; the caller binds them.
 #[derive(Debug)]
@@ -177,7 +181,7 @@ impl App {
         let public = serve_public(listeners.public, parts.clone())?;
         let control = serve_control(listeners.control, socket, parts.clone())?;
         let handles = [public.handle(), control.handle()];
-        let syncer = spawn_syncer(&parts.journal, stop.clone())?;
+        let journal = JournalThreads::start(&parts.journal, &stop)?;
         let signals = rt::spawn(stop_on_signal(stop.clone()));
         let settling = settle_loop(parts.clone(), settler, data.clone(), stop.clone());
         // Each of these ends when it is stopped; one that ends by itself stops the others.
@@ -194,9 +198,9 @@ impl App {
         keeping.await.context("housekeeping")?;
         let mut settled = settling.await.context("settling");
         // Its last sync may take long; signals are heard meanwhile.
-        rt::task::spawn_blocking(move || syncer.stop())
+        rt::task::spawn_blocking(move || journal.stop())
             .await
-            .context("syncer")?;
+            .context("journal")?;
         if let Ok(settler) = &mut settled {
             last_settle(&parts, settler).await;
         }
@@ -218,17 +222,23 @@ async fn with_all<T>(part: impl Future<Output = T>, stop: Stop) -> T {
     part.await
 }
 
-fn serve_public(
-    listener: TcpListener,
-    parts: actix::Data<Parts>,
-) -> std::io::Result<actix_web::dev::Server> {
-    let routes = move || Routes::new().configure(web::public(parts.clone()));
-    let server = HttpServer::new(routes)
-        .client_request_timeout(Duration::from_secs(10))
-        .client_disconnect_timeout(Duration::from_secs(2))
+fn serve_public(listener: TcpListener, parts: actix::Data<Parts>) -> std::io::Result<Server> {
+    let address = listener.local_addr()?;
+    let workers = usize::from(parts.config.journal.rings);
+    let service = move || {
+        HttpService::build()
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(Duration::from_secs(10))
+            .client_disconnect_timeout(Duration::from_secs(2))
+            .local_addr(address)
+            .h1(web::FrontFactory::new(parts.clone()))
+            .tcp()
+    };
+    let server = Server::build()
+        .workers(workers)
         .shutdown_timeout(LAST_REQUESTS_SECONDS_MAX)
         .disable_signals()
-        .listen(listener)?;
+        .listen("public", listener, service)?;
     Ok(server.run())
 }
 
@@ -236,7 +246,7 @@ fn serve_control(
     listener: TcpListener,
     socket: Option<UnixListener>,
     parts: actix::Data<Parts>,
-) -> std::io::Result<actix_web::dev::Server> {
+) -> std::io::Result<Server> {
     let routes = move || Routes::new().configure(web::control(parts.clone()));
     let server = HttpServer::new(routes)
         .on_connect(|connection, data| {

@@ -111,6 +111,8 @@ pub struct Config {
     pub window: Option<Duration>,
     /// Records settled in one transaction.
     pub settle_records_max: u32,
+    /// Hits wait in the journal, and nothing is written to the store.
+    pub settle_paused: bool,
     /// Level of the installation.
     pub level: PrivacyLevel,
     /// What GPC and DNT do.
@@ -138,7 +140,8 @@ impl Config {
             Some(file) => read(file)?,
             None => Written::default(),
         };
-        let journal = written.journal.checked()?;
+        let workers = bounded("workers", written.workers.unwrap_or_else(cores), 1..=128)?;
+        let journal = written.journal.checked(workers)?;
         let listen = flags.listen.clone().or(written.listen);
         let control = flags.control.clone().or(written.control);
         let base_url = flags.base_url.clone().or(written.base_url);
@@ -173,6 +176,7 @@ impl Config {
                 written.settle.records_max.unwrap_or(10_000),
                 1..=100_000,
             )?,
+            settle_paused: written.settle.paused,
             level: written.privacy.level.unwrap_or(PrivacyLevel::Individual),
             privacy_signals: written.privacy.signals,
             network_table: written.network.table,
@@ -183,12 +187,26 @@ impl Config {
 }
 
 impl WrittenJournal {
-    fn checked(&self) -> Result<JournalOptions, ConfigError> {
+    fn checked(&self, workers: u8) -> Result<JournalOptions, ConfigError> {
         let default = JournalOptions::default();
         let sync = self.sync_ms_max.unwrap_or(10);
         let segment = self.segment_bytes_max.unwrap_or(default.segment_bytes_max);
         let keep = self.keep_hours.unwrap_or(24);
+        let wait = self.sync_wait_ms_max.unwrap_or(50);
+        let slots = self.ring_slots.unwrap_or(default.ring_slots);
+        let slots = bounded("journal.ring_slots", slots, 128..=1 << 20)?;
+        if !slots.is_power_of_two() {
+            return Err(error(
+                "journal.ring_slots",
+                format!("{slots} is no power of two"),
+            ));
+        }
+        let wait = bounded("journal.sync_wait_ms_max", wait, 1..=1_000)?;
         Ok(JournalOptions {
+            durability: self.durability,
+            sync_wait: Duration::from_millis(wait),
+            rings: workers,
+            ring_slots: slots,
             sync_every: Duration::from_millis(bounded("journal.sync_ms_max", sync, 1..=50)?),
             segment_bytes_max: bounded("journal.segment_bytes_max", segment, 65_536..=1 << 30)?,
             keep: Duration::from_hours(bounded("journal.keep_hours", keep, 1..=720)?),
@@ -198,6 +216,12 @@ impl WrittenJournal {
                 .unwrap_or(default.side_texts_per_hour_max),
         })
     }
+}
+
+/// One worker per core.
+fn cores() -> u8 {
+    let cores = std::thread::available_parallelism();
+    cores.map_or(1, |cores| u8::try_from(cores.get()).unwrap_or(128).min(128))
 }
 
 fn default_data() -> PathBuf {
@@ -307,6 +331,7 @@ mod tests {
         defaults.network_table = spelled_out.network_table.clone();
         defaults.trusted_proxies = spelled_out.trusted_proxies.clone();
         defaults.window = spelled_out.window;
+        defaults.journal.rings = spelled_out.journal.rings;
         assert_eq!(format!("{spelled_out:?}"), format!("{defaults:?}"));
         assert_eq!(shown.listen, defaults.listen);
     }

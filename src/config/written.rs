@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::domain::campaign::PrivacyLevel;
+use crate::journal::Durability;
 use crate::telemetry::LogFormat;
 
 use super::{ConfigError, Face, PrivacySignals};
@@ -19,6 +20,7 @@ pub(super) struct Written {
     pub(super) base_url: Option<String>,
     pub(super) trusted_proxies: Vec<IpNet>,
     pub(super) act_hosts: Vec<String>,
+    pub(super) workers: Option<u8>,
     pub(super) face: Face,
     pub(super) journal: WrittenJournal,
     pub(super) settle: WrittenSettle,
@@ -30,7 +32,10 @@ pub(super) struct Written {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct WrittenJournal {
+    pub(super) durability: Durability,
+    pub(super) sync_wait_ms_max: Option<u64>,
     pub(super) sync_ms_max: Option<u64>,
+    pub(super) ring_slots: Option<u32>,
     pub(super) segment_bytes_max: Option<u64>,
     pub(super) keep_hours: Option<u64>,
     pub(super) bytes_max: Option<u64>,
@@ -42,6 +47,7 @@ pub(super) struct WrittenJournal {
 pub(super) struct WrittenSettle {
     pub(super) window_seconds: Option<u64>,
     pub(super) records_max: Option<u32>,
+    pub(super) paused: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

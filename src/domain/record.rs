@@ -48,6 +48,8 @@ use super::time::Micros;
 
 /// Bytes of a hit record.
 pub const HIT_BYTES: usize = 128;
+/// Bytes of a hit record behind its header.
+pub const BODY_BYTES: usize = HIT_BYTES - 32;
 
 const FLAG_CLAIMED: u8 = 1;
 const FLAG_HONEYPOT: u8 = 1 << 1;
@@ -187,8 +189,9 @@ impl Hit {
         payload
     }
 
-    /// Writes bytes 32 to 128 of the record.
-    pub fn write(&self, to: &mut Vec<u8>) {
+    /// Bytes 32 to 128 of the record.
+    #[must_use]
+    pub fn body(&self) -> [u8; BODY_BYTES] {
         let address = match self.address {
             Some(IpAddr::V4(v4)) => v4.to_ipv6_mapped().octets(),
             Some(IpAddr::V6(v6)) => v6.octets(),
@@ -197,27 +200,33 @@ impl Hit {
         let link = match self.target {
             Target::Campaign(_, link) | Target::Short(link) => link,
         };
-        to.extend_from_slice(&self.payload());
-        to.extend_from_slice(&address);
-        to.extend_from_slice(&self.agent.to_le_bytes());
-        to.extend_from_slice(&self.headers.to_le_bytes());
-        to.extend_from_slice(&0_u64.to_le_bytes());
-        to.extend_from_slice(&self.facts.bits().to_le_bytes());
-        to.extend_from_slice(&self.network.asn.to_le_bytes());
-        to.extend_from_slice(&link.to_le_bytes());
-        to.extend_from_slice(&self.network.lists.bits().to_le_bytes());
-        to.extend_from_slice(&self.network.lists_version.to_le_bytes());
-        to.extend_from_slice(&[
-            self.kind.code(),
-            self.method.code(),
-            self.protocol(),
-            self.answer.code(),
-            self.level.code(),
-            self.token.code(),
-        ]);
-        to.extend_from_slice(&self.verdict.score.tenths().to_le_bytes());
-        to.extend_from_slice(&[self.verdict.class.code(), self.flags()]);
-        to.extend_from_slice(&self.ruleset.0.to_le_bytes());
+        let mut body = [0; BODY_BYTES];
+        let to = &mut body.as_mut_slice();
+        put(to, self.payload());
+        put(to, address);
+        put(to, self.agent.to_le_bytes());
+        put(to, self.headers.to_le_bytes());
+        put(to, 0_u64.to_le_bytes());
+        put(to, self.facts.bits().to_le_bytes());
+        put(to, self.network.asn.to_le_bytes());
+        put(to, link.to_le_bytes());
+        put(to, self.network.lists.bits().to_le_bytes());
+        put(to, self.network.lists_version.to_le_bytes());
+        put(
+            to,
+            [
+                self.kind.code(),
+                self.method.code(),
+                self.protocol(),
+                self.answer.code(),
+                self.level.code(),
+                self.token.code(),
+            ],
+        );
+        put(to, self.verdict.score.tenths().to_le_bytes());
+        put(to, [self.verdict.class.code(), self.flags()]);
+        put(to, self.ruleset.0.to_le_bytes());
+        body
     }
 
     /// Reads bytes 32 to 128 of a record; `None` where a code is of a newer version.
@@ -300,6 +309,14 @@ impl Hit {
     #[must_use]
     pub const fn protocol(&self) -> u8 {
         self.http.code() | self.scheme.code() << 4
+    }
+}
+
+/// Writes the next `N` bytes; what does not fit is left out, which the sizes here rule out.
+fn put<const N: usize>(to: &mut &mut [u8], bytes: [u8; N]) {
+    if let Some((head, rest)) = std::mem::take(to).split_first_chunk_mut::<N>() {
+        *head = bytes;
+        *to = rest;
     }
 }
 

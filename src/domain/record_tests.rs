@@ -55,7 +55,7 @@ fn a_hit_reads_back_as_it_was_written() {
     ] {
         let one = one.stripped();
         let mut bytes = Vec::new();
-        one.write(&mut bytes);
+        bytes.extend(one.body());
         assert_eq!(bytes.len(), HIT_BYTES - 32);
         assert_eq!(Hit::read(one.at, &bytes), Some(one));
     }
@@ -65,7 +65,7 @@ fn a_hit_reads_back_as_it_was_written() {
         ..hit()
     };
     let mut bytes = Vec::new();
-    short.write(&mut bytes);
+    bytes.extend(short.body());
     assert_eq!(Hit::read(short.at, &bytes), Some(short));
 }
 

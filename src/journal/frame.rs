@@ -1,10 +1,13 @@
-//! Records as bytes: the header that all share, side texts, acceptances.
+//! Records as bytes: the header that all share, side texts, acceptances, origins.
+//!
+//! A record is made *open*: without sequence and sum. Whoever puts it somewhere seals it for that
+//! place: a worker for its ring, the drainer for its segment.
 
 use crate::domain::act::Act;
 use crate::domain::campaign::CampaignId;
 use crate::domain::hit::{HitKind, Via};
 use crate::domain::message::MessageId;
-use crate::domain::record::{Hit, take};
+use crate::domain::record::{HIT_BYTES, Hit, take};
 use crate::domain::time::Micros;
 use crate::domain::token::Payload;
 
@@ -23,6 +26,10 @@ const TYPE_HIT: u8 = 1;
 const TYPE_SIDE: u8 = 2;
 const TYPE_ACCEPTED: u8 = 3;
 const TYPE_ACT: u8 = 4;
+const TYPE_DRAINED: u8 = 5;
+
+/// Worker of an origin: its upper 8 bits.
+const WORKER_SHIFT: u32 = 56;
 
 /// What a side text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,22 +51,50 @@ pub struct Side {
     pub text: Vec<u8>,
 }
 
-/// A frame's place in the journal: what its header says besides time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) epoch: u32,
-    pub(super) sequence: u64,
+/// Who made a record, and the how-manieth slot of theirs it took: says, after a crash, what a
+/// ring holds that the log does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Origin {
+    pub(super) worker: u8,
+    pub(super) slot: u64,
 }
 
-/// Appends a hit's record to `to`.
-pub(super) fn write_hit(to: &mut Vec<u8>, place: Place, hit: &Hit) {
-    write(to, place, TYPE_HIT, hit.at, |to| hit.write(to));
+impl Origin {
+    /// What did not come out of a ring.
+    pub(super) const NONE: Self = Self {
+        worker: u8::MAX,
+        slot: 0,
+    };
+
+    const fn pack(self) -> u64 {
+        (self.worker as u64) << WORKER_SHIFT | self.slot
+    }
+
+    pub(super) const fn unpack(packed: u64) -> Self {
+        let [.., worker] = packed.to_le_bytes();
+        Self {
+            worker,
+            slot: packed & ((1 << WORKER_SHIFT) - 1),
+        }
+    }
 }
 
-/// Appends a side text's record to `to`.
-pub(super) fn write_side(to: &mut Vec<u8>, place: Place, at: Micros, side: &Side) {
+/// A hit's record, open.
+pub(super) fn hit(hit: &Hit) -> [u8; HIT_BYTES] {
+    let mut record = [0; HIT_BYTES];
+    let length = u16::try_from(HIT_BYTES).unwrap_or(u16::MAX);
+    let (head, body) = record.split_at_mut(HEADER);
+    if let Some(head) = head.first_chunk_mut::<HEADER>() {
+        *head = header(TYPE_HIT, length, hit.at);
+    }
+    body.copy_from_slice(&hit.body());
+    record
+}
+
+/// Appends a side text's record to `to`, open.
+pub(super) fn write_side(to: &mut Vec<u8>, at: Micros, side: &Side) {
     let text = side.text.get(..SIDE_TEXT_BYTES_MAX).unwrap_or(&side.text);
-    write(to, place, TYPE_SIDE, at, |to| {
+    write(to, TYPE_SIDE, at, |to| {
         let kind: u8 = match side.kind {
             SideKind::Agent => 1,
             SideKind::Headers => 2,
@@ -71,18 +106,18 @@ pub(super) fn write_side(to: &mut Vec<u8>, place: Place, at: Micros, side: &Side
     });
 }
 
-/// Appends an acceptance's record to `to`.
-pub(super) fn write_accepted(to: &mut Vec<u8>, place: Place, one: &Accepted) {
-    write(to, place, TYPE_ACCEPTED, one.at, |to| {
+/// Appends an acceptance's record to `to`, open.
+pub(super) fn write_accepted(to: &mut Vec<u8>, one: &Accepted) {
+    write(to, TYPE_ACCEPTED, one.at, |to| {
         to.extend_from_slice(&one.message.campaign.get().to_le_bytes());
         to.extend_from_slice(&one.message.minted_at.to_le_bytes());
         to.extend_from_slice(&one.message.number.to_le_bytes());
     });
 }
 
-/// Appends an act's record to `to`.
-pub(super) fn write_act(to: &mut Vec<u8>, place: Place, act: &Act) {
-    write(to, place, TYPE_ACT, act.at, |to| {
+/// Appends an act's record to `to`, open.
+pub(super) fn write_act(to: &mut Vec<u8>, act: &Act) {
+    write(to, TYPE_ACT, act.at, |to| {
         let payload = Payload {
             key: 0,
             message: act.message,
@@ -94,54 +129,141 @@ pub(super) fn write_act(to: &mut Vec<u8>, place: Place, act: &Act) {
     });
 }
 
-fn write(to: &mut Vec<u8>, place: Place, kind: u8, at: Micros, body: impl FnOnce(&mut Vec<u8>)) {
+/// Appends to `to`, open, up to which slot each worker had been drained when a segment began.
+pub(super) fn write_drained(to: &mut Vec<u8>, slots: &[u64]) {
+    write(to, TYPE_DRAINED, Micros::default(), |to| {
+        to.extend_from_slice(&u64::try_from(slots.len()).unwrap_or(0).to_le_bytes());
+        for slot in slots {
+            to.extend_from_slice(&slot.to_le_bytes());
+        }
+    });
+}
+
+fn header(kind: u8, length: u16, at: Micros) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    let origin = Origin::NONE.pack().to_le_bytes();
+    for (place, bytes) in [
+        (4..6, length.to_le_bytes().as_slice()),
+        (6..8, &[kind, VERSION]),
+        (16..24, &origin),
+        (24..32, &at.get().to_le_bytes()),
+    ] {
+        if let Some(place) = header.get_mut(place) {
+            place.copy_from_slice(bytes);
+        }
+    }
+    header
+}
+
+fn write(to: &mut Vec<u8>, kind: u8, at: Micros, body: impl FnOnce(&mut Vec<u8>)) {
     let start = to.len();
-    to.extend_from_slice(&[0, 0, 0, 0, 0, 0, kind, VERSION]);
-    to.extend_from_slice(&place.sequence.to_le_bytes());
-    // One writer: the worker is 0 and its own count is the sequence.
-    to.extend_from_slice(&place.sequence.to_le_bytes());
-    to.extend_from_slice(&at.get().to_le_bytes());
+    to.extend_from_slice(&[0; HEADER]);
     body(to);
     to.resize(start + (to.len() - start).next_multiple_of(ALIGN), 0);
-    let length = u16::try_from(to.len() - start)
-        .unwrap_or(u16::MAX)
-        .to_le_bytes();
-    if let Some(slot) = to.get_mut(start + 4..start + 6) {
-        slot.copy_from_slice(&length);
-    }
-    let crc = to
-        .get(start + 4..)
-        .map_or(0, |bytes| crc32c::crc32c_append(place.epoch, bytes));
-    if let Some(slot) = to.get_mut(start..start + 4) {
-        slot.copy_from_slice(&crc.to_le_bytes());
+    let length = u16::try_from(to.len() - start).unwrap_or(u16::MAX);
+    let head = to.get_mut(start..).and_then(<[u8]>::first_chunk_mut);
+    if let Some(head) = head {
+        *head = header(kind, length, at);
     }
 }
 
-/// A record read back: its sequence, its length in bytes and what it says; `None` inside for a
-/// record that validates but is of a newer kind.
+/// Seals a record for a ring: origin, no sequence yet, sum under the ring's life.
+pub(super) fn seal_for_ring(record: &mut [u8], life: u32, origin: Origin) {
+    set(record, 8, 0_u64.to_le_bytes());
+    set(record, 16, origin.pack().to_le_bytes());
+    sum(record, life);
+}
+
+/// Seals a record for a segment: sequence, sum under the segment's epoch.
+pub(super) fn seal(record: &mut [u8], epoch: u32, sequence: u64) {
+    set(record, 8, sequence.to_le_bytes());
+    sum(record, epoch);
+}
+
+/// Seals records that stand one behind the other with sequences from `first` on; the sequence
+/// after the last one's.
+pub(super) fn seal_all(mut records: &mut [u8], epoch: u32, first: u64) -> u64 {
+    let mut sequence = first;
+    while let Some(length) = length(records) {
+        let Some((record, rest)) = records.split_at_mut_checked(length) else {
+            break;
+        };
+        seal(record, epoch, sequence);
+        sequence += 1;
+        records = rest;
+    }
+    sequence
+}
+
+fn sum(record: &mut [u8], seed: u32) {
+    let crc = crc32c::crc32c_append(seed, record.get(4..).unwrap_or_default());
+    set(record, 0, crc.to_le_bytes());
+}
+
+fn set<const N: usize>(record: &mut [u8], at: usize, bytes: [u8; N]) {
+    if let Some(place) = record.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+        *place = bytes;
+    }
+}
+
+/// Length that the record at the front of `bytes` claims; `None` if no record has it.
+pub(super) fn length(bytes: &[u8]) -> Option<usize> {
+    let length = bytes.get(4..6)?.first_chunk::<2>()?;
+    let length = usize::from(u16::from_le_bytes(*length));
+    (length >= ALIGN && length.is_multiple_of(ALIGN) && length <= RECORD_BYTES_MAX)
+        .then_some(length)
+}
+
+/// Where a valid record stands and came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) length: usize,
+    pub(super) sequence: u64,
+    pub(super) origin: Origin,
+}
+
+/// Checks the record at the front of `bytes`; `None` if no valid one begins there.
+pub(super) fn check(seed: u32, bytes: &[u8]) -> Option<Head> {
+    let length = length(bytes)?;
+    let mut from = bytes;
+    let crc = u32::from_le_bytes(take(&mut from)?);
+    let _length_and_type = take::<4>(&mut from)?;
+    let sum = crc32c::crc32c_append(seed, bytes.get(4..length)?);
+    if sum != crc && checks_sums() {
+        return None;
+    }
+    Some(Head {
+        length,
+        sequence: u64::from_le_bytes(take(&mut from)?),
+        origin: Origin::unpack(u64::from_le_bytes(take(&mut from)?)),
+    })
+}
+
+#[cfg(not(test))]
+const fn checks_sums() -> bool {
+    true
+}
+
+#[cfg(test)]
+fn checks_sums() -> bool {
+    !super::sabotage::is(super::sabotage::Sabotage::NoSums)
+}
+
+/// A record read back: where it stood, and what it says; `None` inside for a record that
+/// validates but is of a newer kind, or speaks of the journal itself.
 #[derive(Debug, PartialEq)]
 pub(super) struct Frame {
-    pub(super) sequence: u64,
-    pub(super) length: usize,
+    pub(super) head: Head,
     pub(super) entry: Option<Entry>,
 }
 
 /// Reads the record at the front of `bytes`; `None` if no valid record begins there.
 pub(super) fn read(epoch: u32, bytes: &[u8]) -> Option<Frame> {
-    let mut from = bytes;
-    let crc = u32::from_le_bytes(take(&mut from)?);
-    let length = usize::from(u16::from_le_bytes(take(&mut from)?));
-    let [kind, version] = take::<2>(&mut from)?;
-    if length < ALIGN || !length.is_multiple_of(ALIGN) {
-        return None;
-    }
-    if crc32c::crc32c_append(epoch, bytes.get(4..length)?) != crc {
-        return None;
-    }
-    let sequence = u64::from_le_bytes(take(&mut from)?);
-    let _origin = take::<8>(&mut from)?;
-    let at = Micros::new(i64::from_le_bytes(take(&mut from)?));
-    let body = bytes.get(HEADER..length)?;
+    let head = check(epoch, bytes)?;
+    let [kind, version] = *bytes.get(6..8)?.first_chunk::<2>()?;
+    let at = *bytes.get(24..32)?.first_chunk::<8>()?;
+    let at = Micros::new(i64::from_le_bytes(at));
+    let body = bytes.get(HEADER..head.length)?;
     let entry = match (kind, version) {
         (TYPE_HIT, VERSION) => Hit::read(at, body).map(Entry::Hit),
         (TYPE_SIDE, VERSION) => read_side(body).map(Entry::Side),
@@ -149,11 +271,7 @@ pub(super) fn read(epoch: u32, bytes: &[u8]) -> Option<Frame> {
         (TYPE_ACCEPTED, VERSION) => read_accepted(at, body).map(Entry::Accepted),
         _ => None,
     };
-    Some(Frame {
-        sequence,
-        length,
-        entry,
-    })
+    Some(Frame { head, entry })
 }
 
 fn read_side(mut body: &[u8]) -> Option<Side> {
@@ -200,18 +318,44 @@ fn read_accepted(at: Micros, mut body: &[u8]) -> Option<Accepted> {
     })
 }
 
+/// What [`write_drained`] wrote, if the record at the front of `bytes` is such a one.
+pub(super) fn read_drained(epoch: u32, bytes: &[u8]) -> Option<Vec<u64>> {
+    let head = check(epoch, bytes)?;
+    if bytes.get(6..8)? != [TYPE_DRAINED, VERSION] {
+        return None;
+    }
+    let mut body = bytes.get(HEADER..head.length)?;
+    let count = usize::try_from(u64::from_le_bytes(take(&mut body)?)).ok()?;
+    let mut slots = Vec::with_capacity(count.min(usize::from(u8::MAX)));
+    for _ in 0..count {
+        slots.push(u64::from_le_bytes(take(&mut body)?));
+    }
+    Some(slots)
+}
+
 /// The same records under another segment's epoch.
 pub(super) fn reseal(records: &[u8], from: u32, to: u32) -> Vec<u8> {
     let mut out = Vec::with_capacity(records.len());
     let mut rest = records;
-    while let Some(frame) = read(from, rest) {
-        let Some((record, after)) = rest.split_at_checked(frame.length) else {
+    while let Some(head) = check(from, rest) {
+        let Some((record, after)) = rest.split_at_checked(head.length) else {
             break;
         };
-        let body = record.get(4..).unwrap_or_default();
-        out.extend_from_slice(&crc32c::crc32c_append(to, body).to_le_bytes());
-        out.extend_from_slice(body);
+        let start = out.len();
+        out.extend_from_slice(record);
+        if let Some(record) = out.get_mut(start..) {
+            sum(record, to);
+        }
         rest = after;
     }
     out
+}
+
+/// Heads of records that stand one behind the other.
+pub(super) fn heads(epoch: u32, mut records: &[u8]) -> impl Iterator<Item = Head> {
+    std::iter::from_fn(move || {
+        let head = check(epoch, records)?;
+        records = records.get(head.length..)?;
+        Some(head)
+    })
 }

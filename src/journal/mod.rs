@@ -1,15 +1,19 @@
 //! The journal: the local append-only record of hits, kept before the answer.
 //!
-//! **Format.** A directory of segments, `{first sequence, 20 digits}.journal`, and `edge`, the
-//! edge's id. A segment is a 64-byte header (`segment.rs`) and then records, each starting on a
-//! 64-byte boundary, in the form of [`crate::domain::record`]. A record's CRC32C is seeded with
-//! the epoch of its segment, so bytes of an earlier life never validate. Side texts (agent
-//! strings, header sets) precede, within the segment, the first record that names their id.
+//! **The way of a record.** Each worker has a ring (`ring.rs`): memory that outlives the process,
+//! mapped from the file `rings`. A hit is kept when it stands there. The drainer (`drain.rs`)
+//! takes records out of all rings every `sync_every`, gives each the edge's next sequence, and
+//! writes them to the log, which survives the process too; then it wipes their slots. The syncer
+//! (`sync.rs`) makes the log survive a power cut, one fsync for everybody, and the next one as
+//! soon as there is something new. Acts and acceptances do not go through a ring but through the
+//! lane (`lane.rs`), and are answered when they are synced.
 //!
-//! **What is kept when.** [`Journal::append`] returns after write(2): the record survives the
-//! process. The syncer makes it survive the machine at most `sync_every` later plus the flush in
-//! progress. [`Journal::append_act`] returns after that flush: acts use it, and answer 503 if
-//! it fails.
+//! **Format.** A directory of segments, `{first sequence}-{epoch}.journal` (`segment.rs`), the
+//! rings (`rings.rs`), and `edge`, the edge's id. Records are those of
+//! [`crate::domain::record`], each on a 64-byte boundary. A record's CRC32C is seeded with the
+//! epoch of its segment or the life of its ring, so bytes of an earlier life never validate.
+//! Texts (agent strings, header sets) stand before the first record of a worker that names their
+//! id, and again each hour.
 //!
 //! **Order.** Each record gets the edge's next sequence, never reused. A new segment begins at
 //! each start, each `segment_bytes_max`, each 24th of `keep`, and after an fsync error: that error
@@ -17,176 +21,113 @@
 //! into another one. A segment therefore ends where the next one's first sequence begins, whatever
 //! stands behind that in its file.
 //!
-//! **Reading.** [`Reader`] yields synced records after a position, each sequence once, skips and
-//! counts what does not validate, and never stops at it.
+//! **After a crash** (`recovery.rs`) everything in the rings that the log does not have is
+//! written to it, before the rings are made anew.
 //!
-//! **Refuses.** Two processes on one directory; a segment of a newer version; deleting anything
+//! **Reading.** [`Reader`] yields synced records after a position, each sequence once, skips,
+//! counts and sets aside what does not validate, and never stops at it.
+//!
+//! **A disk that refuses** holds up nobody: rings fill, then hits are dropped and counted under
+//! its reason, and acts are answered 503, until it takes records again.
+//!
+//! **Refuses.** Two processes on one directory; a file of a newer version; deleting anything
 //! that is not settled.
 
+mod counts;
+mod disk;
+mod drain;
+mod entry;
 mod frame;
+mod keeper;
+mod lane;
+mod mapped;
+mod options;
+mod quarantine;
 mod reader;
+mod recovery;
+mod ring;
+mod rings;
 mod segment;
 mod sync;
 mod writer;
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::domain::act::Act;
-use crate::domain::message::MessageId;
 use crate::domain::record::Hit;
 use crate::domain::time::Micros;
 
+use disk::{Directory, Disk};
+use ring::{Producer, Ring};
+use segment::Segments;
+
+pub use counts::{JournalCounts, Reason};
+pub use drain::Drainer;
+pub use entry::{Accepted, EdgeId, Entry};
 pub use frame::{Side, SideKind};
+pub use keeper::Keeper;
+pub use options::{Durability, JournalError, JournalOptions};
 pub use reader::Reader;
 pub use sync::Syncer;
 
-/// Random number of an edge's life: part of every event id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct EdgeId(pub u32);
+/// A sync that ends longer than this after the hit is counted and wants looking at.
+pub const WINDOW_ALARM: Duration = Duration::from_millis(50);
+/// How long an act may wait for its sync before it is answered 503.
+const ACT_WAIT_MAX: Duration = Duration::from_secs(5);
 
-impl EdgeId {
-    /// Parses the eight hexadecimal digits of its display.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let plain = text.len() == 8 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if plain {
-            u32::from_str_radix(text, 16).ok().map(Self)
-        } else {
-            None
-        }
-    }
-}
-
-impl std::fmt::Display for EdgeId {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{:08x}", self.0)
-    }
-}
-
-/// What a mail system reported of a message.
+/// Where a hit was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Accepted {
-    /// When the recipient's system accepted it.
-    pub at: Micros,
-    /// The message.
-    pub message: MessageId,
+pub struct Kept {
+    ring: u8,
+    slot: u64,
 }
 
-/// A record as it is read back.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Entry {
-    /// A hit.
-    Hit(Hit),
-    /// The text behind an id.
-    Side(Side),
-    /// Acceptance by the recipient's system, from a delivery event.
-    Accepted(Accepted),
-    /// A press or unsubscribe.
-    Act(Act),
+/// How far the log survives a power cut.
+#[derive(Clone, Copy, Debug, Default)]
+struct Synced {
+    sequence: u64,
+    /// Last ticket of the lane that is synced.
+    ticket: u64,
+    /// Last ticket of the lane that was thrown away.
+    refused: u64,
 }
 
-/// Limits of the journal.
-#[derive(Clone, Debug)]
-pub struct JournalOptions {
-    /// Longest time between a write and the start of its fsync.
-    pub sync_every: Duration,
-    /// A segment of this size is closed and a new one begun.
-    pub segment_bytes_max: u64,
-    /// Settled records are kept this long for replay, and no longer: addresses are in them.
-    pub keep: Duration,
-    /// Settled segments are deleted, oldest first, while the journal is larger than this.
-    pub bytes_max: u64,
-    /// New side texts an hour; more are counted and left out.
-    pub side_texts_per_hour_max: u32,
-}
-
-impl Default for JournalOptions {
-    fn default() -> Self {
-        Self {
-            sync_every: Duration::from_millis(10),
-            segment_bytes_max: 64 << 20,
-            keep: Duration::from_hours(24),
-            bytes_max: 8 << 30,
-            side_texts_per_hour_max: 100_000,
-        }
-    }
-}
-
-/// Why a record could not be kept.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// The directory or a file in it cannot be used.
-    #[error("journal {path}: {source}")]
-    Io {
-        /// What could not be used.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A segment of a newer version of Cupel.
-    #[error("journal {path} was written by a newer version; start that one")]
-    Newer {
-        /// The segment.
-        path: PathBuf,
-    },
-    /// The edge file is not what this program writes.
-    #[error("journal {path} holds {found:?} where eight hexadecimal digits belong")]
-    Edge {
-        /// The file.
-        path: PathBuf,
-        /// What stands in it.
-        found: String,
-    },
-    /// The record could not be made to survive a power cut.
-    #[error("the record could not be synced to the disk")]
-    NotSynced,
-}
-
-impl JournalOptions {
-    /// A segment is closed when it is this old, so that what lies in it can be deleted in time.
-    fn segment_age_max(&self) -> Duration {
-        self.keep / 24
-    }
-}
-
-impl JournalError {
-    fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io { path, source }
-    }
-}
-
-/// Counters of what the journal did; all since the start.
+/// Whether a thread's last round failed, and why.
 #[derive(Debug, Default)]
-pub struct JournalCounts {
-    /// Hits appended.
-    pub hits: AtomicU64,
-    /// Hits that could not be written.
-    pub dropped: AtomicU64,
-    /// Side texts left out over the hourly limit.
-    pub side_texts_dropped: AtomicU64,
-    /// fsync errors.
-    pub sync_errors: AtomicU64,
-    /// Spans of bytes that did not validate when read.
-    pub damaged: AtomicU64,
-    /// Time from the oldest unsynced write to the end of its sync, in µs, of the last sync.
-    pub window_micros: AtomicU64,
+struct State(AtomicU8);
+
+impl State {
+    fn set(&self, failing: Option<Reason>) {
+        let code = failing.map_or(0, |reason| reason.code() + 1);
+        self.0.store(code, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Option<Reason> {
+        let code = usize::from(self.0.load(Ordering::Relaxed));
+        Reason::ALL.get(code.checked_sub(1)?).copied()
+    }
 }
 
-/// The journal of one data directory. Cheap to share; appends from any thread.
+/// The journal of one data directory.
 #[derive(Debug)]
 pub struct Journal {
-    directory: PathBuf,
-    edge: EdgeId,
     options: JournalOptions,
+    segments: Segments,
+    rings: Vec<Arc<Ring>>,
+    /// Producers that no worker has.
+    producers: Mutex<Vec<Producer>>,
+    lane: lane::Lane,
     writer: writer::Writer,
-    synced: watch::Sender<u64>,
+    synced: watch::Sender<Synced>,
+    texts: keeper::TextBudget,
     counts: JournalCounts,
+    drain_state: State,
+    sync_state: State,
 }
 
 impl Journal {
@@ -195,28 +136,45 @@ impl Journal {
     /// # Errors
     /// The directory cannot be used, or holds something newer.
     pub fn open(directory: &Path, options: JournalOptions) -> Result<Arc<Self>, JournalError> {
-        std::fs::create_dir_all(directory).map_err(JournalError::io(directory))?;
-        let edge = segment::edge(directory)?;
+        let disk = Directory::open(directory).map_err(JournalError::io(directory))?;
+        Self::open_on(Arc::new(disk), options)
+    }
+
+    fn open_on(disk: Arc<dyn Disk>, options: JournalOptions) -> Result<Arc<Self>, JournalError> {
         let counts = JournalCounts::default();
-        let last = reader::last_sequence(directory, edge, &counts)?;
-        let first = segment::create(directory, edge, last + 1, |_| Vec::new())?;
-        segment::sync_directory(directory)?;
-        let writer = writer::Writer::new(first, last + 1, &options);
-        let (synced, _) = watch::channel(last);
+        let left = rings::Left::read(&*disk)?;
+        let mut segments = Segments {
+            edge: segment::edge(&*disk)?,
+            disk,
+            life: 0,
+        };
+        let last = recovery::recover(&segments, left.as_ref(), &counts)?;
+        let (life, rings) = rings::create(&*segments.disk, options.rings, options.ring_slots)?;
+        segments.life = life;
+        let first = segments.create(last + 1, &vec![0; rings.len()], |_| Vec::new())?;
+        let (synced, _) = watch::channel(Synced {
+            sequence: last,
+            ..Synced::default()
+        });
         Ok(Arc::new(Self {
-            directory: directory.to_owned(),
-            edge,
+            writer: writer::Writer::new(first, last + 1, rings.len(), &options),
+            producers: Mutex::new(rings.iter().cloned().map(Producer::new).collect()),
+            rings,
             options,
-            writer,
+            segments,
+            lane: lane::Lane::default(),
             synced,
+            texts: keeper::TextBudget::default(),
             counts,
+            drain_state: State::default(),
+            sync_state: State::default(),
         }))
     }
 
     /// The edge whose hits these are.
     #[must_use]
     pub fn edge(&self) -> EdgeId {
-        self.edge
+        self.segments.edge
     }
 
     /// What happened since the start.
@@ -225,10 +183,34 @@ impl Journal {
         &self.counts
     }
 
+    /// Hits kept since the start.
+    #[must_use]
+    pub fn hits(&self) -> u64 {
+        let hits = self.rings.iter().map(|ring| &ring.counts.hits);
+        hits.map(|hits| hits.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Hits answered and not kept since the start, by reason.
+    #[must_use]
+    pub fn dropped(&self) -> [(Reason, u64); Reason::ALL.len()] {
+        Reason::ALL.map(|reason| {
+            let code = usize::from(reason.code());
+            let counts = self.rings.iter().map(|ring| ring.counts.dropped.get(code));
+            let dropped = counts.flatten().map(|count| count.load(Ordering::Relaxed));
+            (reason, dropped.sum())
+        })
+    }
+
+    /// Why the disk takes nothing at present, if it does not.
+    #[must_use]
+    pub fn refusing(&self) -> Option<Reason> {
+        self.drain_state.get().or_else(|| self.sync_state.get())
+    }
+
     /// Highest sequence that survives a power cut.
     #[must_use]
     pub fn synced_to(&self) -> u64 {
-        *self.synced.borrow()
+        self.synced.borrow().sequence
     }
 
     /// Highest sequence given out.
@@ -237,38 +219,53 @@ impl Journal {
         self.writer.last()
     }
 
+    /// Whether everything that was kept survives a power cut.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        let synced = self.rings.iter().all(|ring| ring.head() <= ring.synced());
+        synced && self.last() <= self.synced_to()
+    }
+
     /// Makes sure that no sequence up to `position` is given out: a store that knows it has
     /// counted it.
     pub fn skip_to(&self, position: u64) {
         self.writer.skip_to(position);
     }
 
-    /// Keeps a hit; afterwards it survives the process. `text` is asked for the text behind an
-    /// id the first time that a segment names it.
-    ///
-    /// # Errors
-    /// The hit was not kept; it is counted as dropped.
-    pub fn append(
-        &self,
-        hit: &Hit,
-        text: &dyn Fn(SideKind) -> Vec<u8>,
-    ) -> Result<(), JournalError> {
-        self.append_hit(hit, text).map(|_| ())
+    /// What one worker keeps its hits with; `None` if there are more workers than rings.
+    #[must_use]
+    pub fn keeper(self: &Arc<Self>) -> Option<Keeper> {
+        let producers = self.producers.lock();
+        let producer = producers.unwrap_or_else(PoisonError::into_inner).pop()?;
+        Some(Keeper::new(Arc::clone(self), producer))
     }
 
-    fn append_hit(
-        &self,
-        hit: &Hit,
-        text: &dyn Fn(SideKind) -> Vec<u8>,
-    ) -> Result<u64, JournalError> {
-        let kept = self.writer.append_hit(hit, text, &self.counts);
-        let counter = if kept.is_ok() {
-            &self.counts.hits
-        } else {
-            &self.counts.dropped
+    fn give_back(&self, producer: Producer) {
+        let producers = self.producers.lock();
+        producers
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(producer);
+    }
+
+    /// When a hit may be answered.
+    #[must_use]
+    pub fn durability(&self) -> Durability {
+        self.options.durability
+    }
+
+    /// Waits until a hit survives a power cut, but at most `sync_wait`; then it is counted as
+    /// answered all the same.
+    pub async fn until_synced(&self, kept: Kept) {
+        let Some(ring) = self.rings.get(usize::from(kept.ring)) else {
+            return;
         };
-        counter.fetch_add(1, Ordering::Relaxed);
-        kept
+        let mut synced = self.synced.subscribe();
+        self.lane.hurry();
+        let wait = synced.wait_for(|_| ring.synced() >= kept.slot);
+        let reached = tokio::time::timeout(self.options.sync_wait, wait).await;
+        if !matches!(reached, Ok(Ok(_))) {
+            self.counts.acked_unsynced.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Keeps an act, and its hit where one may be recorded; afterwards both survive a power cut.
@@ -281,43 +278,50 @@ impl Journal {
         hit: Option<&Hit>,
         text: &dyn Fn(SideKind) -> Vec<u8>,
     ) -> Result<(), JournalError> {
-        let mut sequence = self.writer.append_act(act)?;
+        let mut records = Vec::new();
+        frame::write_act(&mut records, act);
         if let Some(hit) = hit {
-            sequence = self.append_hit(hit, text)?;
+            for (kind, id) in [
+                (SideKind::Agent, hit.agent),
+                (SideKind::Headers, hit.headers),
+            ] {
+                let most = self.options.side_texts_per_hour_max;
+                if id != 0 && self.texts.spend(hit.at, most) {
+                    let text = text(kind);
+                    frame::write_side(&mut records, hit.at, &Side { kind, id, text });
+                }
+            }
+            records.extend_from_slice(&frame::hit(hit));
         }
-        self.until_synced(sequence).await
+        self.append_synced(&records).await
     }
 
-    /// Keeps the acceptance of a message; afterwards it survives a power cut.
+    /// Keeps the acceptance of messages; afterwards it survives a power cut.
     ///
     /// # Errors
     /// It may not have been kept: answer 503, and let the sender try again.
     pub async fn append_accepted(&self, all: &[Accepted]) -> Result<(), JournalError> {
-        let mut sequence = 0;
+        let mut records = Vec::new();
         for one in all {
-            sequence = self.writer.append_accepted(one)?;
+            frame::write_accepted(&mut records, one);
         }
-        self.until_synced(sequence).await
+        self.append_synced(&records).await
     }
 
-    async fn until_synced(&self, sequence: u64) -> Result<(), JournalError> {
+    async fn append_synced(&self, records: &[u8]) -> Result<(), JournalError> {
         let mut synced = self.synced.subscribe();
-        let failed_before = self.counts.sync_errors.load(Ordering::Relaxed);
-        self.writer.hurry();
-        let limit = Duration::from_secs(5);
-        let reached = tokio::time::timeout(limit, synced.wait_for(|to| *to >= sequence)).await;
-        match reached {
-            Ok(Ok(_)) => Ok(()),
-            _ => {
-                let failed = self.counts.sync_errors.load(Ordering::Relaxed) - failed_before;
-                tracing::error!(
-                    sequence,
-                    failed,
-                    "journal: an act could not be synced in 5 s"
-                );
-                Err(JournalError::NotSynced)
-            }
+        let ticket = self.lane.submit(records).ok_or(JournalError::NotSynced)?;
+        let known = synced.wait_for(|to| to.refused >= ticket || to.ticket >= ticket);
+        match tokio::time::timeout(ACT_WAIT_MAX, known).await {
+            // Refused first: a later ticket may have been synced meanwhile.
+            Ok(Ok(to)) if to.refused < ticket => Ok(()),
+            _ => Err(JournalError::NotSynced),
         }
+    }
+
+    /// Tells whoever waits for tickets up to this one that the disk did not take them.
+    fn refuse(&self, ticket: u64) {
+        self.synced.send_modify(|synced| synced.refused = ticket);
     }
 
     /// A reader of everything synced after `position`.
@@ -326,7 +330,13 @@ impl Journal {
         Reader::new(Arc::clone(self), position)
     }
 
-    /// The part that makes records survive a power cut; run it on a thread of its own.
+    /// The part that moves records from the rings to the log; run it on a thread of its own.
+    #[must_use]
+    pub fn drainer(self: &Arc<Self>) -> Drainer {
+        Drainer::new(Arc::clone(self))
+    }
+
+    /// The part that makes the log survive a power cut; run it on a thread of its own.
     #[must_use]
     pub fn syncer(self: &Arc<Self>) -> Syncer {
         Syncer::new(Arc::clone(self))
@@ -337,9 +347,11 @@ impl Journal {
     /// # Errors
     /// The directory cannot be read, or a segment not deleted.
     pub fn expire(&self, settled_to: u64, now: Micros) -> Result<u64, JournalError> {
-        segment::expire(&self.directory, &self.options, settled_to, now)
+        self.segments.expire(&self.options, settled_to, now)
     }
 }
 
+#[cfg(test)]
+mod sabotage;
 #[cfg(test)]
 mod tests;

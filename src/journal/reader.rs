@@ -1,63 +1,98 @@
 //! Reads synced records in order of their sequence, past whatever is damaged.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::frame::{self, ALIGN, Frame, RECORD_BYTES_MAX};
-use super::{EdgeId, Entry, Journal, JournalCounts, JournalError, segment};
+use super::disk::{Disk, DiskFile};
+use super::frame::{self, ALIGN, Frame, Origin, RECORD_BYTES_MAX};
+use super::{EdgeId, Entry, Journal, JournalCounts, JournalError, quarantine, segment};
 
 const CHUNK: usize = 1 << 20;
+/// What a disk loses at once.
+const SECTOR: u64 = 4_096;
 
 /// One segment being read from front to back.
 #[derive(Debug)]
-struct Cursor {
-    file: File,
+pub(super) struct Cursor {
+    file: Arc<dyn DiskFile>,
     path: PathBuf,
     epoch: u32,
     /// File offset of `buffer`'s first unread byte.
     offset: u64,
     buffer: Vec<u8>,
     at: usize,
+    /// Last slot seen of each worker.
+    slots: Vec<u64>,
 }
 
+/// Bytes that did not validate, with valid ones behind them.
+pub(super) struct Damage {
+    pub(super) at: u64,
+    pub(super) bytes: u64,
+}
+
+/// Is told of damage in a file.
+pub(super) type SeeDamage<'a> = &'a mut dyn FnMut(&Path, Damage);
+
 impl Cursor {
-    fn open(
+    /// Opens a segment; `None` if it is another edge's.
+    pub(super) fn open(
+        disk: &dyn Disk,
         listed: &segment::Listed,
         edge: EdgeId,
         counts: &JournalCounts,
     ) -> Result<Option<Self>, JournalError> {
-        let path = &listed.path;
-        let mut file = File::open(path).map_err(JournalError::io(path))?;
-        let Some(epoch) = segment::epoch(path, &mut file, edge)? else {
-            counts.damaged.fetch_add(1, Ordering::Relaxed);
-            let path = path.display();
-            tracing::error!(%path, "journal: a segment is damaged, or another edge's");
-            return Ok(None);
-        };
+        let path = disk.path(&listed.name);
+        match segment::about(disk, listed)? {
+            Some(about) if about.edge != edge => {
+                tracing::error!(path = %path.display(), edge = %about.edge,
+                    "journal: a segment is another edge's; left alone");
+                return Ok(None);
+            }
+            Some(_) => {}
+            None => {
+                // Its name says what is needed to read it.
+                counts.damaged.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(path = %path.display(), "journal: a segment's header is damaged");
+            }
+        }
+        let file = disk.open(&listed.name).map_err(JournalError::io(&path))?;
         Ok(Some(Self {
             file,
-            path: path.clone(),
-            epoch,
-            offset: segment::HEADER_BYTES,
+            path,
+            epoch: listed.epoch,
+            offset: segment::HEADER_BYTES as u64,
             buffer: Vec::new(),
             at: 0,
+            slots: vec![0; usize::from(u8::MAX)],
         }))
     }
 
-    /// The next record up to sequence `synced`, or `None` at the end of those.
-    fn next(&mut self, synced: u64, counts: &JournalCounts) -> Result<Option<Frame>, JournalError> {
+    /// Where the next record is looked for.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The next record up to sequence `synced`, or `None` at the end of those. Damage on the way
+    /// is told to `see`.
+    pub(super) fn next(
+        &mut self,
+        synced: u64,
+        mut see: Option<SeeDamage<'_>>,
+    ) -> Result<Option<Frame>, JournalError> {
         loop {
             let rest = self.buffer.get(self.at..).unwrap_or_default();
             if let Some(frame) = frame::read(self.epoch, rest) {
-                if frame.sequence > synced {
+                if frame.head.sequence > synced {
                     self.forget();
                     return Ok(None);
                 }
-                self.skip(frame.length);
-                return Ok(Some(frame));
+                self.skip(frame.head.length);
+                if self.rises(frame.head.origin) {
+                    return Ok(Some(frame));
+                }
+                continue;
             }
             // A record may lie across the end of the buffer: read on before calling it damaged.
             if rest.len() < RECORD_BYTES_MAX && self.refill()? {
@@ -69,10 +104,22 @@ impl Cursor {
                 self.forget();
                 return Ok(None);
             }
-            counts.damaged.fetch_add(1, Ordering::Relaxed);
-            let (path, bytes) = (self.path.display(), self.offset - from);
-            tracing::error!(%path, offset = from, bytes, "journal: skipped damaged bytes");
+            let bytes = self.offset - from;
+            if let Some(see) = &mut see {
+                see(&self.path, Damage { at: from, bytes });
+            }
         }
+    }
+
+    /// Whether a record is none that was seen before. A write that failed half-way and was then
+    /// made again may leave valid records behind the new ones.
+    fn rises(&mut self, origin: Origin) -> bool {
+        let Some(last) = self.slots.get_mut(usize::from(origin.worker)) else {
+            return true;
+        };
+        let rises = origin.slot > *last;
+        *last = origin.slot.max(*last);
+        rises
     }
 
     /// Moves to the next valid synced record; `false` if there is none, so that what stands here
@@ -82,10 +129,10 @@ impl Cursor {
         loop {
             let rest = self.buffer.get(self.at..).unwrap_or_default();
             let found = (ALIGN..rest.len()).step_by(ALIGN).find(|at| {
-                let frame = rest
+                let head = rest
                     .get(*at..)
-                    .and_then(|rest| frame::read(self.epoch, rest));
-                frame.is_some_and(|frame| frame.sequence <= synced)
+                    .and_then(|rest| frame::check(self.epoch, rest));
+                head.is_some_and(|head| head.sequence <= synced)
             });
             if let Some(at) = found {
                 self.skip(at);
@@ -119,13 +166,48 @@ impl Cursor {
         self.buffer.resize(have + CHUNK, 0);
         let from = self.offset + have as u64;
         let room = self.buffer.get_mut(have..).unwrap_or_default();
-        let read = self
-            .file
-            .read_at(room, from)
-            .map_err(JournalError::io(&self.path))?;
+        let read = match self.file.read_at(room, from) {
+            Ok(read) => read,
+            Err(error) => {
+                let read = self.read_past(from).map_err(JournalError::io(&self.path))?;
+                let path = self.path.display();
+                tracing::error!(%path, %error, from, bytes = read, "journal: cannot be read");
+                read
+            }
+        };
         self.buffer.truncate(have + read);
         Ok(read > 0)
     }
+
+    /// After a read that failed: one sector, or zeros in its place, so that what cannot be read
+    /// costs the records on it and no others.
+    fn read_past(&mut self, from: u64) -> std::io::Result<usize> {
+        let end = (from / SECTOR + 1) * SECTOR;
+        let end = end.min(self.file.length()?);
+        let bytes = usize::try_from(end.saturating_sub(from)).unwrap_or(0);
+        let have = self.buffer.len() - CHUNK;
+        let room = self.buffer.get_mut(have..have + bytes).unwrap_or_default();
+        match self.file.read_at(room, from) {
+            Ok(read) => Ok(read),
+            Err(_) => {
+                room.fill(0);
+                Ok(bytes)
+            }
+        }
+    }
+}
+
+/// Bytes of the file, as far as they can be read.
+fn bytes_of(disk: &dyn Disk, name: &str, damage: &Damage) -> Vec<u8> {
+    let length = usize::try_from(damage.bytes)
+        .unwrap_or(usize::MAX)
+        .min(CHUNK);
+    let mut bytes = vec![0; length];
+    let read = disk
+        .open(name)
+        .and_then(|file| file.read_at(&mut bytes, damage.at));
+    bytes.truncate(read.unwrap_or(0));
+    bytes
 }
 
 /// Yields synced records after a position.
@@ -133,7 +215,7 @@ impl Cursor {
 pub struct Reader {
     journal: Arc<Journal>,
     position: u64,
-    cursor: Option<(u64, Cursor)>,
+    cursor: Option<(segment::Listed, Cursor)>,
     limited: bool,
 }
 
@@ -175,25 +257,33 @@ impl Reader {
         }
         let mut text_bytes = 0;
         let mut entries = Vec::new();
-        let segments = segment::list(&self.journal.directory)?;
+        let segments = self.journal.segments.list()?;
         while entries.len() < records_max && text_bytes < TEXT_BYTES_MAX && self.position < synced {
             if self.cursor.is_none() && !self.open_segment(&segments)? {
                 break;
             }
-            let Some((first, cursor)) = &mut self.cursor else {
+            let Some((listed, cursor)) = &mut self.cursor else {
                 break;
             };
             // What stands behind the next segment's first sequence was written again there.
-            let after = segments.iter().find(|one| one.first > *first);
+            let after = segments.iter().find(|one| one.first > listed.first);
             let end = after.map_or(u64::MAX, |after| after.first - 1);
-            match cursor.next(synced.min(end), &self.journal.counts)? {
-                Some(frame) if frame.sequence > self.position => {
-                    self.position = frame.sequence;
+            let mut set_aside = |path: &Path, damage: Damage| {
+                self.journal.counts.damaged.fetch_add(1, Ordering::Relaxed);
+                let (path, at, bytes) = (path.display(), damage.at, damage.bytes);
+                tracing::error!(%path, offset = at, bytes, "journal: skipped damaged bytes");
+                let disk = &*self.journal.segments.disk;
+                let copy = bytes_of(disk, &listed.name, &damage);
+                quarantine::keep(disk, &listed.name, at, &copy);
+            };
+            match cursor.next(synced.min(end), Some(&mut set_aside))? {
+                Some(frame) if frame.head.sequence > self.position => {
+                    self.position = frame.head.sequence;
                     if let Some(Entry::Side(side)) = &frame.entry {
                         text_bytes += side.text.len();
                     }
                     if let Some(entry) = frame.entry {
-                        entries.push((frame.sequence, entry));
+                        entries.push((frame.head.sequence, entry));
                     }
                 }
                 Some(_) => {}
@@ -232,48 +322,19 @@ impl Reader {
         let Some((current, _)) = &self.cursor else {
             return Ok(false);
         };
-        let index = segments.partition_point(|one| one.first <= *current);
+        let index = segments.partition_point(|one| one.first <= current.first);
         self.open_from(segments.get(index..).unwrap_or_default())
     }
 
     fn open_from(&mut self, segments: &[segment::Listed]) -> Result<bool, JournalError> {
         for listed in segments {
-            if let Some(cursor) = Cursor::open(listed, self.journal.edge, &self.journal.counts)? {
-                self.cursor = Some((listed.first, cursor));
+            let journal = &*self.journal;
+            let disk = &*journal.segments.disk;
+            if let Some(cursor) = Cursor::open(disk, listed, journal.edge(), &journal.counts)? {
+                self.cursor = Some((listed.clone(), cursor));
                 return Ok(true);
             }
         }
         Ok(false)
     }
-}
-
-/// The highest sequence in the journal, 0 if it is empty; everything up to it is synced then.
-///
-/// Where the end of a segment cannot be read, it is the highest that its bytes could have held:
-/// no sequence is ever given twice.
-pub(super) fn last_sequence(
-    directory: &Path,
-    edge: EdgeId,
-    counts: &JournalCounts,
-) -> Result<u64, JournalError> {
-    let segments = segment::list(directory)?;
-    let Some(newest) = segments.last() else {
-        return Ok(0);
-    };
-    // A process that was killed may have left records to the page cache.
-    for listed in &segments {
-        let synced = File::open(&listed.path).and_then(|file| file.sync_all());
-        synced.map_err(JournalError::io(&listed.path))?;
-    }
-    let about = std::fs::metadata(&newest.path).map_err(JournalError::io(&newest.path))?;
-    let records = |bytes: u64| bytes.div_ceil(ALIGN as u64);
-    let before = newest.first.saturating_sub(1);
-    let Some(mut cursor) = Cursor::open(newest, edge, counts)? else {
-        return Ok(before + records(about.len().saturating_sub(segment::HEADER_BYTES)));
-    };
-    let mut last = before;
-    while let Some(frame) = cursor.next(u64::MAX, counts)? {
-        last = last.max(frame.sequence);
-    }
-    Ok(last + records(about.len().saturating_sub(cursor.offset)))
 }

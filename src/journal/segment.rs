@@ -1,272 +1,320 @@
-//! Segments: their names, their 64-byte header, the edge file, and when they may go.
+//! Segments: their names, their header, the edge file, and when they may go.
+//!
+//! A segment is named `{first sequence, 20 digits}-{turn, 4 digits}-{epoch, 8 hexadecimal
+//! digits}.journal`. Of those that begin with the same sequence the highest turn counts alone: the
+//! others are empty, or were written again after an fsync error. The epoch seeds the sum of every
+//! record; it stands in the name too, so that a damaged header costs no record.
 //!
 //! | at | bytes | segment header |
 //! |---|---|---|
 //! | 0 | 8 | `CUPELJNL` |
 //! | 8 | 4 | version: 1 |
-//! | 12 | 4 | epoch: random, seeds the CRC of every record |
+//! | 12 | 4 | epoch: random |
 //! | 16 | 4 | edge |
-//! | 20 | 8 | first sequence |
-//! | 28 | 4 | CRC32C of the bytes before |
-//! | 32 | 32 | zero |
+//! | 20 | 4 | life: random number of the rings that were drained into it |
+//! | 24 | 8 | first sequence |
+//! | 32 | 4 | CRC32C of the bytes before |
+//! | 36 | 28 | zero |
+//!
+//! The first record (type 5, sequence 0) says up to which slot each worker's ring had been
+//! drained before: recovery need look no further back.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::record::take;
 use crate::domain::time::Micros;
 
+use super::disk::{Disk, DiskFile, read_all};
+use super::frame::{self, RECORD_BYTES_MAX};
 use super::{EdgeId, JournalError, JournalOptions};
 
 /// Bytes of the header.
-pub(super) const HEADER_BYTES: u64 = 64;
+pub(super) const HEADER_BYTES: usize = 64;
 const MAGIC: &[u8; 8] = b"CUPELJNL";
 const VERSION: u32 = 1;
-const EXTENSION: &str = "journal";
+const EXTENSION: &str = ".journal";
+/// The file whose turn is next.
+const PREPARED: &str = "next.segment";
 
 /// A segment as the directory shows it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Listed {
-    pub(super) path: PathBuf,
+    pub(super) name: String,
     pub(super) first: u64,
-}
-
-/// The segments of a directory, oldest first.
-pub(super) fn list(directory: &Path) -> Result<Vec<Listed>, JournalError> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory).map_err(JournalError::io(directory))? {
-        let path = entry.map_err(JournalError::io(directory))?.path();
-        let is_segment = path
-            .extension()
-            .is_some_and(|extension| extension == EXTENSION);
-        let first = path
-            .file_stem()
-            .and_then(|stem| stem.to_str()?.parse().ok());
-        if let (true, Some(first)) = (is_segment, first) {
-            found.push(Listed { path, first });
-        }
-    }
-    found.sort_by_key(|segment| segment.first);
-    Ok(found)
-}
-
-/// A segment that is being written.
-#[derive(Debug)]
-pub(super) struct Segment {
-    pub(super) file: Arc<File>,
-    pub(super) path: PathBuf,
+    turn: u16,
     pub(super) epoch: u32,
 }
 
-/// A new segment that begins with `first` and holds `records`, sealed by `seal` for its epoch.
-///
-/// It is written under another name, fsynced, and then takes its own, so that a name only ever
-/// stands for a whole header. The caller syncs the directory.
-pub(super) fn create(
-    directory: &Path,
-    edge: EdgeId,
-    first: u64,
-    seal: impl FnOnce(u32) -> Vec<u8>,
-) -> Result<Segment, JournalError> {
-    let prepared = prepare(directory)?;
-    let records = seal(prepared.epoch);
-    let write = || {
-        prepared
-            .file
-            .write_all_at(&header(prepared.epoch, edge, first), 0)?;
-        prepared.file.write_all_at(&records, HEADER_BYTES)?;
-        prepared.file.sync_all()
-    };
-    write().map_err(JournalError::io(&prepared.path))?;
-    prepared.named(directory, first)
+impl Listed {
+    fn parse(name: &str) -> Option<Self> {
+        let mut parts = name.strip_suffix(EXTENSION)?.split('-');
+        let mut part = |digits| parts.next().filter(|part| part.len() == digits);
+        let listed = Self {
+            name: name.to_owned(),
+            first: part(20)?.parse().ok()?,
+            turn: part(4)?.parse().ok()?,
+            epoch: u32::from_str_radix(part(8)?, 16).ok()?,
+        };
+        parts.next().is_none().then_some(listed)
+    }
 }
 
-/// A segment without a name or a first record, made ahead of need.
-pub(super) fn prepare(directory: &Path) -> Result<Segment, JournalError> {
-    let path = directory.join("next.segment");
-    let mut random = [0; 4];
-    getrandom::fill(&mut random)
-        .map_err(|error| JournalError::io(&path)(std::io::Error::other(error)))?;
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(JournalError::io(&path))?;
-    file.write_all_at(&[0; 64], 0)
-        .and_then(|()| file.sync_all())
-        .map_err(JournalError::io(&path))?;
-    Ok(Segment {
-        file: Arc::new(file),
-        path,
-        epoch: u32::from_le_bytes(random),
-    })
+/// What a segment's header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct About {
+    pub(super) edge: EdgeId,
+    pub(super) life: u32,
 }
 
-impl Segment {
-    /// Begins a prepared segment: header, then its name.
-    pub(super) fn begin(
-        self,
-        directory: &Path,
-        edge: EdgeId,
+/// A segment that is being written.
+#[derive(Clone, Debug)]
+pub(super) struct Segment {
+    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) name: String,
+    pub(super) epoch: u32,
+    /// Bytes before its first record that holds anything.
+    pub(super) begins_at: u64,
+}
+
+/// The segments of one edge in one directory.
+#[derive(Clone, Debug)]
+pub(super) struct Segments {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) edge: EdgeId,
+    pub(super) life: u32,
+}
+
+impl Segments {
+    /// Those that count, oldest first.
+    pub(super) fn list(&self) -> Result<Vec<Listed>, JournalError> {
+        list(&*self.disk)
+    }
+
+    fn io(&self, name: &str) -> impl FnOnce(std::io::Error) -> JournalError + use<> {
+        JournalError::io(&self.disk.path(name))
+    }
+
+    /// A new segment that begins with `first` and holds `records`, sealed by `seal` for its
+    /// epoch. It is written under another name, synced, and then takes its own.
+    pub(super) fn create(
+        &self,
         first: u64,
-    ) -> Result<Self, JournalError> {
-        let written = self.file.write_all_at(&header(self.epoch, edge, first), 0);
-        written.map_err(JournalError::io(&self.path))?;
-        self.named(directory, first)
+        drained: &[u64],
+        seal: impl FnOnce(u32) -> Vec<u8>,
+    ) -> Result<Segment, JournalError> {
+        let mut segment = self.prepare()?;
+        let mut bytes = self.beginning(segment.epoch, first, drained);
+        segment.begins_at = bytes.len() as u64;
+        bytes.extend(seal(segment.epoch));
+        let written = segment.file.write_at(&bytes, 0);
+        let synced = written.and_then(|()| segment.file.sync());
+        synced.map_err(self.io(&segment.name))?;
+        let segment = self.named(segment, first)?;
+        self.sync_directory()?;
+        Ok(segment)
     }
 
-    fn named(self, directory: &Path, first: u64) -> Result<Self, JournalError> {
-        let path = directory.join(format!("{first:020}.{EXTENSION}"));
-        fs::rename(&self.path, &path).map_err(JournalError::io(&path))?;
-        Ok(Self { path, ..self })
+    /// A segment without a name or a first record, made ahead of need.
+    pub(super) fn prepare(&self) -> Result<Segment, JournalError> {
+        let epoch = random().map_err(self.io(PREPARED))?;
+        let file = self.disk.create(PREPARED).map_err(self.io(PREPARED))?;
+        let written = file.write_at(&[0; HEADER_BYTES], 0);
+        let synced = written.and_then(|()| file.sync());
+        synced.map_err(self.io(PREPARED))?;
+        Ok(Segment {
+            file,
+            name: PREPARED.to_owned(),
+            epoch,
+            begins_at: 0,
+        })
+    }
+
+    /// Begins a prepared segment: header, then its name. Neither is synced.
+    pub(super) fn begin(
+        &self,
+        mut prepared: Segment,
+        first: u64,
+        drained: &[u64],
+    ) -> Result<Segment, JournalError> {
+        let bytes = self.beginning(prepared.epoch, first, drained);
+        prepared.begins_at = bytes.len() as u64;
+        let written = prepared.file.write_at(&bytes, 0);
+        written.map_err(self.io(&prepared.name))?;
+        self.named(prepared, first)
+    }
+
+    fn beginning(&self, epoch: u32, first: u64, drained: &[u64]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + RECORD_BYTES_MAX);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&epoch.to_le_bytes());
+        bytes.extend_from_slice(&self.edge.0.to_le_bytes());
+        bytes.extend_from_slice(&self.life.to_le_bytes());
+        bytes.extend_from_slice(&first.to_le_bytes());
+        bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+        bytes.resize(HEADER_BYTES, 0);
+        frame::write_drained(&mut bytes, drained);
+        if let Some(record) = bytes.get_mut(HEADER_BYTES..) {
+            frame::seal(record, epoch, 0);
+        }
+        bytes
+    }
+
+    fn named(&self, segment: Segment, first: u64) -> Result<Segment, JournalError> {
+        let earlier = list_all(&*self.disk)?;
+        let turns = earlier.iter().filter(|one| one.first == first);
+        let turn = turns.map(|one| one.turn + 1).max().unwrap_or(0);
+        let name = format!("{first:020}-{turn:04}-{:08x}{EXTENSION}", segment.epoch);
+        let renamed = self.disk.rename(&segment.name, &name);
+        renamed.map_err(self.io(&name))?;
+        Ok(Segment { name, ..segment })
+    }
+
+    pub(super) fn sync_directory(&self) -> Result<(), JournalError> {
+        self.disk.sync_directory().map_err(self.io(""))
+    }
+
+    /// Deletes settled segments that are old enough or one too many; never the newest, never one
+    /// with a record after `settled_to`. Returns the bytes that remain.
+    pub(super) fn expire(
+        &self,
+        options: &JournalOptions,
+        settled_to: u64,
+        now: Micros,
+    ) -> Result<u64, JournalError> {
+        let segments = list_all(&*self.disk)?;
+        let mut sizes = Vec::with_capacity(segments.len());
+        for segment in &segments {
+            let about = self.disk.open(&segment.name).and_then(|file| {
+                let modified = file.modified()?;
+                Ok((file.length()?, modified))
+            });
+            sizes.push(about.map_err(self.io(&segment.name))?);
+        }
+        let keep = micros(options.keep);
+        let keep_records = keep.saturating_sub(micros(options.segment_age_max()));
+        let mut total: u64 = sizes.iter().map(|(bytes, _)| bytes).sum();
+        let mut deleted = false;
+        for (pair, (bytes, changed)) in segments.windows(2).zip(&sizes) {
+            let [segment, next] = pair else { break };
+            let settled = next.first <= settled_to.saturating_add(1);
+            let old = now.get().saturating_sub(changed.get()) > keep_records;
+            if !settled || !(old || total > options.bytes_max) {
+                break;
+            }
+            let removed = self.disk.remove(&segment.name);
+            removed.map_err(self.io(&segment.name))?;
+            total -= bytes;
+            deleted = true;
+        }
+        if deleted {
+            self.sync_directory()?;
+        }
+        Ok(total)
     }
 }
 
-fn header(epoch: u32, edge: EdgeId, first: u64) -> Vec<u8> {
-    let mut header = Vec::with_capacity(64);
-    header.extend_from_slice(MAGIC);
-    header.extend_from_slice(&VERSION.to_le_bytes());
-    header.extend_from_slice(&epoch.to_le_bytes());
-    header.extend_from_slice(&edge.0.to_le_bytes());
-    header.extend_from_slice(&first.to_le_bytes());
-    header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
-    header.resize(64, 0);
-    header
+/// The segments of a directory that count, oldest first.
+pub(super) fn list(disk: &dyn Disk) -> Result<Vec<Listed>, JournalError> {
+    let mut all = list_all(disk)?;
+    all.reverse();
+    all.dedup_by_key(|one| one.first);
+    all.reverse();
+    Ok(all)
 }
 
-/// Reads a segment's header: its epoch, or `None` if it is damaged or another edge's.
-pub(super) fn epoch(
-    path: &Path,
-    file: &mut File,
-    edge: EdgeId,
-) -> Result<Option<u32>, JournalError> {
-    let header = read_header(path, file)?;
-    Ok(header.filter(|(_, of)| *of == edge).map(|(epoch, _)| epoch))
-}
-
-/// Epoch and edge of a segment; `None` if its header is damaged.
-fn read_header(path: &Path, file: &mut File) -> Result<Option<(u32, EdgeId)>, JournalError> {
-    let mut header = [0; 64];
-    match file.read_exact(&mut header) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(JournalError::io(path)(error)),
+/// All segments of a directory, oldest first.
+fn list_all(disk: &dyn Disk) -> Result<Vec<Listed>, JournalError> {
+    let names = disk.names().map_err(JournalError::io(&disk.path("")))?;
+    let mut found = Vec::new();
+    for name in names.iter().filter(|name| name.ends_with(EXTENSION)) {
+        match Listed::parse(name) {
+            Some(listed) => found.push(listed),
+            None => tracing::error!(name, "journal: no segment is named like this; left alone"),
+        }
     }
-    let crc = header
-        .get(28..32)
-        .and_then(|crc| crc.first_chunk::<4>().copied());
-    let sum = header.get(..28).map(crc32c::crc32c);
-    let mut from = header.as_slice();
+    found.sort_by_key(|segment| (segment.first, segment.turn));
+    Ok(found)
+}
+
+/// Reads a segment's header; `None` if it is damaged.
+pub(super) fn about(disk: &dyn Disk, listed: &Listed) -> Result<Option<About>, JournalError> {
+    let path = disk.path(&listed.name);
+    let file = disk.open(&listed.name).map_err(JournalError::io(&path))?;
+    let mut header = [0; HEADER_BYTES];
+    match file.read_at(&mut header, 0) {
+        Ok(HEADER_BYTES) => {}
+        // Too short, or a sector that cannot be read: damage costs what it touches.
+        Ok(_) | Err(_) => return Ok(None),
+    }
+    let (front, mut crc) = header.split_at(32);
+    let mut from = front;
     let magic = take::<8>(&mut from);
-    let mut number = || take::<4>(&mut from).map(u32::from_le_bytes);
-    let (Some(version), Some(epoch), Some(edge)) = (number(), number(), number()) else {
-        return Ok(None);
-    };
-    if magic.as_ref() != Some(MAGIC) || crc.map(u32::from_le_bytes) != sum {
+    let number = |from: &mut &[u8]| take::<4>(from).map(u32::from_le_bytes);
+    let sum = number(&mut crc);
+    if magic.as_ref() != Some(MAGIC) || sum != Some(crc32c::crc32c(front)) {
         return Ok(None);
     }
-    if version > VERSION {
-        return Err(JournalError::Newer {
-            path: path.to_owned(),
-        });
+    let (version, _epoch) = (number(&mut from), number(&mut from));
+    if version.is_none_or(|version| version > VERSION) {
+        return Err(JournalError::Newer { path });
     }
-    Ok(Some((epoch, EdgeId(edge))))
-}
-
-/// Makes creations and deletions in a directory survive a power cut.
-pub(super) fn sync_directory(directory: &Path) -> Result<(), JournalError> {
-    File::open(directory)
-        .and_then(|it| it.sync_all())
-        .map_err(JournalError::io(directory))
+    let (edge, life) = (number(&mut from), number(&mut from));
+    Ok(edge.zip(life).map(|(edge, life)| About {
+        edge: EdgeId(edge),
+        life,
+    }))
 }
 
 /// The edge's id, made on first use.
-pub(super) fn edge(directory: &Path) -> Result<EdgeId, JournalError> {
-    let path = directory.join("edge");
-    match fs::read_to_string(&path) {
-        Ok(text) => EdgeId::parse(text.trim()).ok_or_else(|| JournalError::Edge {
-            path,
-            found: text.trim().to_owned(),
-        }),
+pub(super) fn edge(disk: &dyn Disk) -> Result<EdgeId, JournalError> {
+    let path = disk.path("edge");
+    match disk.open("edge").and_then(|file| read_all(&*file)) {
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            let found = text.trim();
+            EdgeId::parse(found).ok_or_else(|| JournalError::Edge {
+                path,
+                found: found.to_owned(),
+            })
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            if let Some(edge) = edge_of_segments(directory)? {
+            if let Some(edge) = edge_of_segments(disk)? {
                 // A new one would count again what these segments hold.
                 tracing::error!(%edge, "journal: the edge file is missing; the segments name it");
                 return Ok(edge);
             }
-            let mut random = [0; 4];
-            getrandom::fill(&mut random)
-                .map_err(|error| JournalError::io(&path)(std::io::Error::other(error)))?;
-            let edge = EdgeId(u32::from_le_bytes(random));
-            let beside = directory.join("edge.new");
             let write = || {
-                let mut file = File::create(&beside)?;
-                writeln!(file, "{edge}")?;
-                file.sync_all()?;
-                fs::rename(&beside, &path)
+                let edge = EdgeId(random()?);
+                let file = disk.create("edge.new")?;
+                file.write_at(format!("{edge}\n").as_bytes(), 0)?;
+                file.sync()?;
+                disk.rename("edge.new", "edge")?;
+                disk.sync_directory()?;
+                Ok(edge)
             };
-            write().map_err(JournalError::io(&path))?;
-            sync_directory(directory)?;
-            Ok(edge)
+            write().map_err(JournalError::io(&path))
         }
         Err(error) => Err(JournalError::io(&path)(error)),
     }
 }
 
 /// The edge that the newest readable segment was written by.
-fn edge_of_segments(directory: &Path) -> Result<Option<EdgeId>, JournalError> {
-    for listed in list(directory)?.iter().rev() {
-        let mut file = File::open(&listed.path).map_err(JournalError::io(&listed.path))?;
-        if let Some((_, edge)) = read_header(&listed.path, &mut file)? {
-            return Ok(Some(edge));
+fn edge_of_segments(disk: &dyn Disk) -> Result<Option<EdgeId>, JournalError> {
+    for listed in list(disk)?.iter().rev() {
+        if let Some(about) = about(disk, listed)? {
+            return Ok(Some(about.edge));
         }
     }
     Ok(None)
 }
 
-/// Deletes settled segments that are old enough or one too many; never the newest, never one
-/// with a record after `settled_to`. Returns the bytes that remain.
-pub(super) fn expire(
-    directory: &Path,
-    options: &JournalOptions,
-    settled_to: u64,
-    now: Micros,
-) -> Result<u64, JournalError> {
-    let segments = list(directory)?;
-    let mut sizes = Vec::with_capacity(segments.len());
-    for segment in &segments {
-        let about = fs::metadata(&segment.path).map_err(JournalError::io(&segment.path))?;
-        let changed = about.modified().ok().and_then(|time| {
-            let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
-            i64::try_from(since.as_micros()).ok()
-        });
-        sizes.push((about.len(), changed.unwrap_or(now.get())));
-    }
-    let keep = micros(options.keep);
-    let keep_records = keep.saturating_sub(micros(options.segment_age_max()));
-    let mut total: u64 = sizes.iter().map(|(bytes, _)| bytes).sum();
-    let mut deleted = false;
-    for (pair, (bytes, changed)) in segments.windows(2).zip(&sizes) {
-        let [segment, next] = pair else { break };
-        let settled = next.first <= settled_to.saturating_add(1);
-        let old = now.get().saturating_sub(*changed) > keep_records;
-        if !settled || !(old || total > options.bytes_max) {
-            break;
-        }
-        fs::remove_file(&segment.path).map_err(JournalError::io(&segment.path))?;
-        total -= bytes;
-        deleted = true;
-    }
-    if deleted {
-        sync_directory(directory)?;
-    }
-    Ok(total)
+/// A random number for an epoch, a life or an edge; never 0.
+pub(super) fn random() -> std::io::Result<u32> {
+    let mut random = [0; 4];
+    getrandom::fill(&mut random).map_err(std::io::Error::other)?;
+    Ok(u32::from_le_bytes(random).max(1))
 }
 
 fn micros(duration: Duration) -> i64 {

@@ -1,11 +1,13 @@
-//! Makes what was written survive a power cut: one fsync per tick, for everybody at once.
+//! Makes what was written survive a power cut: one fsync for everybody at once, and the next as
+//! soon as there is something new.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::writer::{Closing, Pending};
-use super::{Journal, JournalError, frame, segment};
+use super::counts::Reason;
+use super::writer::{Closing, Pending, Reached, Tail};
+use super::{Journal, JournalError, WINDOW_ALARM};
 
 /// How long the syncer sleeps when nothing is written, before it looks at the stop signal.
 const IDLE: Duration = Duration::from_millis(100);
@@ -35,14 +37,9 @@ impl Syncer {
     pub fn run(mut self, stopped: &dyn Fn() -> bool) {
         loop {
             let last_round = stopped();
-            let tick = if last_round {
-                Duration::ZERO
-            } else {
-                self.journal.options.sync_every
-            };
             let idle = if last_round { Duration::ZERO } else { IDLE };
-            if let Err(error) = self.round(tick, idle) {
-                tracing::error!(%error, "journal: the disk does not take it; hits are at risk");
+            if let Err(error) = self.round(idle) {
+                tracing::error!(%error, "journal: the disk does not keep it; hits are at risk");
                 std::thread::sleep(RETRY);
             }
             if last_round {
@@ -51,21 +48,27 @@ impl Syncer {
         }
     }
 
-    fn round(&mut self, tick: Duration, idle: Duration) -> Result<(), JournalError> {
+    pub(super) fn round(&mut self, idle: Duration) -> Result<(), JournalError> {
+        let done = self.try_round(idle);
+        let state = match &done {
+            Ok(()) => None,
+            Err(JournalError::Io { source, .. }) => Some(Reason::of(source)),
+            Err(_) => Some(Reason::DiskError),
+        };
+        self.journal.sync_state.set(state);
+        done
+    }
+
+    fn try_round(&mut self, idle: Duration) -> Result<(), JournalError> {
         self.close()?;
-        if let Some(pending) = self.journal.writer.wait(tick, idle) {
+        if let Some(pending) = self.journal.writer.wait(idle) {
             let synced = self.sync(&pending);
             if synced.is_err() {
                 self.journal.writer.retry();
             }
             synced?;
-            self.advance(pending.last);
-            let window = u64::try_from(pending.oldest.elapsed().as_micros());
-            let window = window.unwrap_or(u64::MAX);
-            self.journal
-                .counts
-                .window_micros
-                .store(window, Ordering::Relaxed);
+            self.advance(&pending.reached);
+            self.note_window(pending.oldest.elapsed());
         }
         if self.journal.writer.is_full() {
             self.next_segment()?;
@@ -73,10 +76,20 @@ impl Syncer {
         Ok(())
     }
 
+    fn note_window(&self, window: Duration) {
+        let counts = &self.journal.counts;
+        let micros = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
+        counts.window_micros.store(micros, Ordering::Relaxed);
+        if window > WINDOW_ALARM {
+            counts.windows_late.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(window_micros = micros, "journal: a sync took long");
+        }
+    }
+
     /// Makes what is pending durable, where it stands or in another segment.
     fn sync(&mut self, pending: &Pending) -> Result<(), JournalError> {
         if !self.poisoned {
-            match pending.file.sync_data() {
+            match pending.file.sync() {
                 Ok(()) => {
                     self.journal.writer.synced(pending.bytes);
                     return Ok(());
@@ -84,16 +97,26 @@ impl Syncer {
                 Err(error) => {
                     // After a failed fsync the kernel may call lost pages clean, and says so only
                     // once: that file is over.
-                    self.say_failed(&JournalError::io(&pending.path)(error));
-                    self.poisoned = true;
+                    self.say_failed(&JournalError::io(pending.name.as_ref())(error));
+                    self.poisoned = !syncs_again();
                 }
             }
         }
-        self.rewrite()
+        if self.poisoned {
+            self.rewrite()
+        } else {
+            Err(JournalError::NotSynced)
+        }
     }
 
-    fn advance(&self, last: u64) {
-        self.journal.synced.send_replace(last);
+    fn advance(&self, reached: &Reached) {
+        for (ring, slot) in self.journal.rings.iter().zip(&reached.drained) {
+            ring.set_synced(*slot);
+        }
+        self.journal.synced.send_modify(|synced| {
+            synced.sequence = reached.sequence;
+            synced.ticket = reached.ticket;
+        });
     }
 
     fn say_failed(&self, error: &JournalError) {
@@ -106,33 +129,24 @@ impl Syncer {
 
     /// Writes what is not synced again, into another segment.
     fn rewrite(&mut self) -> Result<(), JournalError> {
-        let Journal {
-            directory,
-            edge,
-            writer,
-            ..
-        } = &*self.journal;
-        writer.rewrite(|epoch, next, tail| {
-            let first = frame::read(epoch, tail).map_or(next, |frame| frame.sequence);
-            let seal = |to| frame::reseal(tail, epoch, to);
-            let segment = segment::create(directory, *edge, first, seal)?;
-            segment::sync_directory(directory)?;
-            Ok(segment)
+        let segments = &self.journal.segments;
+        self.journal.writer.rewrite(|tail| {
+            segments.create(tail.first(), &tail.drained_before(), |epoch| {
+                tail.resealed(epoch)
+            })
         })?;
         self.poisoned = false;
         Ok(())
     }
 
-    /// Begins the next segment while requests go on; without one the old goes on beyond its size.
+    /// Begins the next segment while records are written; without one the old goes on beyond its
+    /// size.
     fn next_segment(&mut self) -> Result<(), JournalError> {
         let Journal {
-            directory,
-            edge,
-            writer,
-            ..
+            segments, writer, ..
         } = &*self.journal;
-        let prepared = segment::prepare(directory)?;
-        let closing = writer.switch(|first| prepared.begin(directory, *edge, first))?;
+        let prepared = segments.prepare()?;
+        let closing = writer.switch(|first, drained| segments.begin(prepared, first, drained))?;
         self.closing = Some(closing);
         self.close()
     }
@@ -144,29 +158,46 @@ impl Syncer {
         };
         let closed = self.try_close(&mut closing);
         match closed {
-            Ok(()) => self.advance(closing.last),
+            Ok(()) => self.advance(&closing.reached),
             Err(_) => self.closing = Some(closing),
         }
         closed
     }
 
     fn try_close(&self, closing: &mut Closing) -> Result<(), JournalError> {
-        let Journal {
-            directory, edge, ..
-        } = &*self.journal;
+        let segments = &self.journal.segments;
         let old = &closing.segment;
         if !closing.poisoned {
-            let synced = old.file.sync_data().map_err(JournalError::io(&old.path));
+            let synced = old.file.sync().map_err(JournalError::io(old.name.as_ref()));
             if let Err(error) = synced {
                 self.say_failed(&error);
-                closing.poisoned = true;
+                closing.poisoned = !syncs_again();
+                if !closing.poisoned {
+                    return Err(error);
+                }
             }
         }
-        let first = frame::read(old.epoch, &closing.tail).map(|one| one.sequence);
-        if let Some(first) = first.filter(|_| closing.poisoned) {
-            let seal = |to| frame::reseal(&closing.tail, old.epoch, to);
-            segment::create(directory, *edge, first, seal)?;
+        let tail = Tail {
+            epoch: old.epoch,
+            records: &closing.tail,
+            next: closing.reached.sequence + 1,
+            drained: &closing.reached.drained,
+        };
+        if closing.poisoned && !tail.records.is_empty() {
+            let seal = |epoch| tail.resealed(epoch);
+            segments.create(tail.first(), &tail.drained_before(), seal)?;
         }
-        segment::sync_directory(directory)
+        segments.sync_directory()
     }
+}
+
+/// Whether a file whose fsync failed is synced again, as if nothing had happened: never.
+#[cfg(not(test))]
+const fn syncs_again() -> bool {
+    false
+}
+
+#[cfg(test)]
+fn syncs_again() -> bool {
+    super::sabotage::is(super::sabotage::Sabotage::SyncAgain)
 }

@@ -1,26 +1,21 @@
-//! The one writer: sequences, the open segment, and what of it is not yet on the disk.
+//! The log's open segment: sequences, and what of it is not yet on the disk.
 //!
-//! Requests only append. Everything that waits for the disk (syncing, beginning the next segment,
-//! writing an unsynced tail again) is done by the syncer, outside the lock where it can be.
+//! The drainer writes, the syncer syncs and goes on to the next segment. No request comes here.
 
-use std::collections::HashSet;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::domain::act::Act;
-use crate::domain::record::Hit;
-
-use super::frame::{self, Place, Side, SideKind};
-use super::segment::{self, Segment};
-use super::{Accepted, JournalCounts, JournalError, JournalOptions};
+use super::disk::DiskFile;
+use super::frame::{self, Origin};
+use super::segment::Segment;
+use super::{JournalError, JournalOptions};
 
 /// Bytes kept in memory to be written again should their fsync fail. A disk that is this far
-/// behind takes nothing more: hits are then dropped and counted, acts answered 503.
+/// behind takes nothing more: rings fill up, hits are then dropped and counted, acts answered 503.
 const UNSYNCED_BYTES_MAX: usize = 64 << 20;
+/// What a probe writes behind the last record, to be written over: more than the file system
+/// may have at hand without asking the disk for room.
+const PROBE_BYTES: usize = 64 << 10;
 
 #[derive(Debug)]
 struct Open {
@@ -28,25 +23,36 @@ struct Open {
     since: Instant,
     offset: u64,
     next: u64,
-    /// Ids whose text stands in this segment.
-    known: HashSet<u64>,
+    /// Last slot of each ring that is in the log.
+    drained: Vec<u64>,
+    /// Last ticket of the lane that is in the log.
+    ticket: u64,
     /// Records of this segment since its last sync.
     unsynced: Vec<u8>,
-    /// Bytes of this segment that are synced.
+    /// Bytes of this segment's records that are synced.
     synced_bytes: u64,
+    /// No record that is not synced is older.
     oldest: Option<Instant>,
-    hurry: bool,
-    side_hour: i64,
-    side_count: u32,
 }
 
 /// What a sync has to make durable.
 pub(super) struct Pending {
-    pub(super) file: Arc<File>,
-    pub(super) path: PathBuf,
-    pub(super) last: u64,
+    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) name: String,
     pub(super) bytes: u64,
     pub(super) oldest: Instant,
+    pub(super) reached: Reached,
+}
+
+/// How far the log goes.
+#[derive(Clone, Debug)]
+pub(super) struct Reached {
+    /// Last sequence.
+    pub(super) sequence: u64,
+    /// Last slot of each ring.
+    pub(super) drained: Vec<u64>,
+    /// Last ticket of the lane.
+    pub(super) ticket: u64,
 }
 
 /// A segment that is no longer written, and its records that are not yet synced.
@@ -54,7 +60,7 @@ pub(super) struct Pending {
 pub(super) struct Closing {
     pub(super) segment: Segment,
     pub(super) tail: Vec<u8>,
-    pub(super) last: u64,
+    pub(super) reached: Reached,
     /// Its fsync failed: only the tail, written again, counts.
     pub(super) poisoned: bool,
 }
@@ -63,44 +69,46 @@ pub(super) struct Closing {
 pub(super) struct Writer {
     segment_bytes_max: u64,
     segment_age_max: Duration,
-    side_texts_per_hour_max: u32,
     open: Mutex<Open>,
     wake: Condvar,
-    last: AtomicU64,
 }
 
 impl Open {
-    fn new(segment: Segment, next: u64) -> Self {
+    fn new(segment: Segment, next: u64, drained: Vec<u64>, ticket: u64) -> Self {
         Self {
-            segment,
             since: Instant::now(),
-            offset: segment::HEADER_BYTES,
+            offset: segment.begins_at,
+            segment,
             next,
-            known: HashSet::new(),
+            drained,
+            ticket,
             unsynced: Vec::new(),
             synced_bytes: 0,
             oldest: None,
-            hurry: false,
-            side_hour: 0,
-            side_count: 0,
+        }
+    }
+
+    fn reached(&self) -> Reached {
+        Reached {
+            sequence: self.next - 1,
+            drained: self.drained.clone(),
+            ticket: self.ticket,
         }
     }
 }
 
 impl Writer {
-    pub(super) fn new(segment: Segment, next: u64, options: &JournalOptions) -> Self {
+    pub(super) fn new(segment: Segment, next: u64, rings: usize, options: &JournalOptions) -> Self {
         Self {
             segment_bytes_max: options.segment_bytes_max,
             segment_age_max: options.segment_age_max(),
-            side_texts_per_hour_max: options.side_texts_per_hour_max,
-            open: Mutex::new(Open::new(segment, next)),
+            open: Mutex::new(Open::new(segment, next, vec![0; rings], 0)),
             wake: Condvar::new(),
-            last: AtomicU64::new(next - 1),
         }
     }
 
     pub(super) fn last(&self) -> u64 {
-        self.last.load(Ordering::Acquire)
+        self.lock().next - 1
     }
 
     pub(super) fn skip_to(&self, position: u64) {
@@ -113,7 +121,6 @@ impl Writer {
                 "journal: the store knows later hits; skipping sequences"
             );
             open.next = to;
-            self.last.store(position, Ordering::Release);
         }
     }
 
@@ -123,132 +130,57 @@ impl Writer {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn append_hit(
+    /// Writes open records at the end of the segment, each under the next sequence. After an
+    /// error nothing has moved: the next write goes over whatever part of this one reached the
+    /// file. No record is older than `oldest`.
+    pub(super) fn write(
         &self,
-        hit: &Hit,
-        text: &dyn Fn(SideKind) -> Vec<u8>,
-        counts: &JournalCounts,
-    ) -> Result<u64, JournalError> {
+        records: &mut [u8],
+        drained: &[u64],
+        ticket: u64,
+        oldest: Instant,
+    ) -> Result<(), JournalError> {
         let mut open = self.lock();
-        let mut bytes = Vec::with_capacity(128);
-        let mut sequence = open.next;
-        let epoch = open.segment.epoch;
-        let mut noted = [0; 2];
-        let ids = [
-            (SideKind::Agent, hit.agent),
-            (SideKind::Headers, hit.headers),
-        ];
-        for ((kind, id), noted) in ids.into_iter().zip(&mut noted) {
-            if id == 0 || open.known.contains(&id) || !self.may_note(&mut open, hit, counts) {
-                continue;
-            }
-            let side = Side {
-                kind,
-                id,
-                text: text(kind),
-            };
-            frame::write_side(&mut bytes, Place { epoch, sequence }, hit.at, &side);
-            *noted = id;
-            sequence += 1;
-        }
-        frame::write_hit(&mut bytes, Place { epoch, sequence }, hit);
-        self.write(&mut open, &bytes, sequence)?;
-        open.known.extend(noted.iter().filter(|id| **id != 0));
-        Ok(sequence)
-    }
-
-    fn may_note(&self, open: &mut Open, hit: &Hit, counts: &JournalCounts) -> bool {
-        let hour = hit.at.get() / 3_600_000_000;
-        if open.side_hour != hour {
-            (open.side_hour, open.side_count) = (hour, 0);
-        }
-        if open.side_count >= self.side_texts_per_hour_max {
-            counts.side_texts_dropped.fetch_add(1, Ordering::Relaxed);
-            return false;
-        }
-        open.side_count += 1;
-        true
-    }
-
-    pub(super) fn append_accepted(&self, one: &Accepted) -> Result<u64, JournalError> {
-        self.append_one(|bytes, place| frame::write_accepted(bytes, place, one))
-    }
-
-    pub(super) fn append_act(&self, act: &Act) -> Result<u64, JournalError> {
-        self.append_one(|bytes, place| frame::write_act(bytes, place, act))
-    }
-
-    fn append_one(&self, frame: impl FnOnce(&mut Vec<u8>, Place)) -> Result<u64, JournalError> {
-        let mut open = self.lock();
-        let mut bytes = Vec::with_capacity(64);
-        let sequence = open.next;
-        frame(
-            &mut bytes,
-            Place {
-                epoch: open.segment.epoch,
-                sequence,
-            },
-        );
-        self.write(&mut open, &bytes, sequence)?;
-        Ok(sequence)
-    }
-
-    /// Writes whole records at the end of the segment. After an error nothing has moved: the next
-    /// write goes over whatever part of this one reached the file.
-    fn write(&self, open: &mut Open, bytes: &[u8], last: u64) -> Result<(), JournalError> {
-        if open.unsynced.len() + bytes.len() > UNSYNCED_BYTES_MAX {
+        if open.unsynced.len() + records.len() > UNSYNCED_BYTES_MAX {
             return Err(JournalError::NotSynced);
         }
-        let written = open.segment.file.write_all_at(bytes, open.offset);
-        written.map_err(JournalError::io(&open.segment.path))?;
-        open.offset += bytes.len() as u64;
-        open.next = last + 1;
-        open.unsynced.extend_from_slice(bytes);
+        let next = frame::seal_all(records, open.segment.epoch, open.next);
+        let written = open.segment.file.write_at(records, open.offset);
+        written.map_err(JournalError::io(open.segment.name.as_ref()))?;
+        open.offset += records.len() as u64;
+        open.next = next;
+        open.drained.copy_from_slice(drained);
+        open.ticket = ticket;
+        open.unsynced.extend_from_slice(records);
         if open.oldest.is_none() {
-            open.oldest = Some(Instant::now());
+            open.oldest = Some(oldest);
             self.wake.notify_one();
         }
-        self.last.store(last, Ordering::Release);
         Ok(())
     }
 
-    /// Asks the syncer not to wait for its tick: somebody waits for the answer.
-    pub(super) fn hurry(&self) {
-        self.lock().hurry = true;
-        self.wake.notify_one();
+    /// Whether the disk has room again, after it had none.
+    pub(super) fn probe(&self) -> Result<(), JournalError> {
+        let open = self.lock();
+        let probed = open.segment.file.write_at(&[0; PROBE_BYTES], open.offset);
+        probed.map_err(JournalError::io(open.segment.name.as_ref()))
     }
 
-    /// Waits until something is to be synced and the tick (or somebody's hurry) has come; `None`
-    /// when nothing was written for `idle`.
-    pub(super) fn wait(&self, tick: Duration, idle: Duration) -> Option<Pending> {
-        let mut open = self.lock();
-        if open.oldest.is_none() {
-            open = self
-                .wake
-                .wait_timeout(open, idle)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-        loop {
-            let oldest = open.oldest?;
-            let rest = tick.saturating_sub(oldest.elapsed());
-            if rest.is_zero() || open.hurry {
-                open.hurry = false;
-                open.oldest = None;
-                return Some(Pending {
-                    file: Arc::clone(&open.segment.file),
-                    path: open.segment.path.clone(),
-                    last: open.next - 1,
-                    bytes: open.synced_bytes + open.unsynced.len() as u64,
-                    oldest,
-                });
-            }
-            open = self
-                .wake
-                .wait_timeout(open, rest)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
+    /// What is to be synced, at once, or when there is something; `None` when nothing was
+    /// written for `idle`.
+    pub(super) fn wait(&self, idle: Duration) -> Option<Pending> {
+        let open = self.lock();
+        let waited = self
+            .wake
+            .wait_timeout_while(open, idle, |open| open.oldest.is_none());
+        let mut open = waited.unwrap_or_else(PoisonError::into_inner).0;
+        Some(Pending {
+            oldest: open.oldest.take()?,
+            file: Arc::clone(&open.segment.file),
+            name: open.segment.name.clone(),
+            bytes: open.synced_bytes + open.unsynced.len() as u64,
+            reached: open.reached(),
+        })
     }
 
     /// What was pending still is.
@@ -271,28 +203,26 @@ impl Writer {
     pub(super) fn is_full(&self) -> bool {
         let open = self.lock();
         let old = open.since.elapsed() >= self.segment_age_max;
-        open.offset > segment::HEADER_BYTES && (old || open.offset >= self.segment_bytes_max)
+        let empty = open.offset == open.segment.begins_at;
+        !empty && (old || open.offset >= self.segment_bytes_max)
     }
 
     /// Goes on in another segment, which `make` makes to begin with the next sequence. Quick:
     /// it only renames. What it returns must be synced before anything after it counts as synced.
     pub(super) fn switch(
         &self,
-        make: impl FnOnce(u64) -> Result<Segment, JournalError>,
+        make: impl FnOnce(u64, &[u64]) -> Result<Segment, JournalError>,
     ) -> Result<Closing, JournalError> {
         let mut open = self.lock();
-        let segment = make(open.next)?;
-        let mut fresh = Open::new(segment, open.next);
-        (fresh.side_hour, fresh.side_count) = (open.side_hour, open.side_count);
+        let segment = make(open.next, &open.drained)?;
+        let fresh = Open::new(segment, open.next, open.drained.clone(), open.ticket);
         let old = std::mem::replace(&mut *open, fresh);
         // Somebody may be waiting for what was written to the old one.
         open.oldest = old.oldest;
-        open.hurry = old.hurry;
-        let last = old.next - 1;
         Ok(Closing {
+            reached: old.reached(),
             segment: old.segment,
             tail: old.unsynced,
-            last,
             poisoned: false,
         })
     }
@@ -301,14 +231,54 @@ impl Writer {
     /// another one, under the same sequences. On an error nothing has changed; try again.
     pub(super) fn rewrite(
         &self,
-        make: impl FnOnce(u32, u64, &[u8]) -> Result<Segment, JournalError>,
+        make: impl FnOnce(&Tail<'_>) -> Result<Segment, JournalError>,
     ) -> Result<(), JournalError> {
         let mut open = self.lock();
-        open.segment = make(open.segment.epoch, open.next, &open.unsynced)?;
-        open.offset = segment::HEADER_BYTES + open.unsynced.len() as u64;
+        let tail = Tail {
+            epoch: open.segment.epoch,
+            records: &open.unsynced,
+            next: open.next,
+            drained: &open.drained,
+        };
+        open.segment = make(&tail)?;
+        open.synced_bytes = open.unsynced.len() as u64;
+        open.offset = open.segment.begins_at + open.synced_bytes;
         open.unsynced.clear();
-        open.synced_bytes = open.offset - segment::HEADER_BYTES;
-        open.known.clear();
         Ok(())
+    }
+}
+
+/// Records at the end of a segment that are not synced.
+pub(super) struct Tail<'a> {
+    pub(super) epoch: u32,
+    pub(super) records: &'a [u8],
+    /// Sequence after the last of them.
+    pub(super) next: u64,
+    /// Last slot of each ring, the tail's included.
+    pub(super) drained: &'a [u64],
+}
+
+impl Tail<'_> {
+    /// Sequence of its first record.
+    pub(super) fn first(&self) -> u64 {
+        let first = frame::check(self.epoch, self.records);
+        first.map_or(self.next, |head| head.sequence)
+    }
+
+    /// Last slot of each ring before the tail.
+    pub(super) fn drained_before(&self) -> Vec<u64> {
+        let mut drained = self.drained.to_vec();
+        for head in frame::heads(self.epoch, self.records) {
+            let Origin { worker, slot } = head.origin;
+            if let Some(last) = drained.get_mut(usize::from(worker)) {
+                *last = slot.saturating_sub(1).min(*last);
+            }
+        }
+        drained
+    }
+
+    /// Its records, sealed for another segment.
+    pub(super) fn resealed(&self, epoch: u32) -> Vec<u8> {
+        frame::reseal(self.records, self.epoch, epoch)
     }
 }

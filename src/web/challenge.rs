@@ -16,6 +16,7 @@ use crate::resolve::{Campaign, Link, fill};
 
 use super::record::{Asked, Seen, keep, keep_act};
 use super::redirect::{Known, QUERY_BYTES_MAX, carries_values, nothing, resolve, token_state};
+use super::worker::Worker;
 use super::{Parts, respond};
 
 /// Longest body of a press or one-click unsubscribe.
@@ -33,40 +34,40 @@ struct Wanted {
 
 /// Answers `/a/{token}/{act}/{n}` and `/u/{token}/{act}/0`.
 pub(super) async fn answer(
-    parts: &Parts,
+    worker: &Worker,
     request: &HttpRequest,
     body: web::Payload,
     (kind, token, tag, number): (&str, &str, &str, &str),
 ) -> HttpResponse {
-    let seen = Seen::new(parts, request);
+    let seen = Seen::new(worker, request.head());
     let unsubscribe = kind == "u";
     let number = decimal(number).filter(|number| unsubscribe == (*number == 0));
     let Some(number) = number else {
-        return nothing(parts);
+        return nothing(worker);
     };
-    let wanted = resolve(parts, token, |campaign, keys, known| {
+    let wanted = resolve(worker, token, |campaign, keys, known| {
         wanted(&seen, campaign, keys, &known, (unsubscribe, tag, number))
     });
     let Some(wanted) = wanted else {
-        return nothing(parts);
+        return nothing(worker);
     };
-    if !takes_acts(parts, request.headers()) {
+    if !takes_acts(worker, request.headers()) {
         keep(
-            parts,
+            worker,
             &seen,
             &Asked {
                 answer: Answer::Refused,
                 ..wanted.asked
             },
         );
-        return parts.pages.refused();
+        return worker.pages.refused();
     }
     match seen.method {
-        Method::Post => press(parts, request, body, &seen, wanted).await,
-        Method::Get | Method::Head => page(parts, &seen, wanted),
+        Method::Post => press(worker, request, body, &seen, wanted).await,
+        Method::Get | Method::Head => page(worker, &seen, wanted),
         Method::Other => {
             keep(
-                parts,
+                worker,
                 &seen,
                 &Asked {
                     answer: Answer::Refused,
@@ -145,7 +146,7 @@ fn may_act(wanted: &Wanted) -> Answer {
     }
 }
 
-fn page(parts: &Parts, seen: &Seen<'_>, wanted: Wanted) -> HttpResponse {
+fn page(worker: &Worker, seen: &Seen<'_>, wanted: Wanted) -> HttpResponse {
     let may = if wanted.act.is_none() {
         Answer::NotFound
     } else {
@@ -157,7 +158,7 @@ fn page(parts: &Parts, seen: &Seen<'_>, wanted: Wanted) -> HttpResponse {
         other => other,
     };
     keep(
-        parts,
+        worker,
         seen,
         &Asked {
             answer,
@@ -165,13 +166,13 @@ fn page(parts: &Parts, seen: &Seen<'_>, wanted: Wanted) -> HttpResponse {
         },
     );
     match answer {
-        Answer::Page if wanted.unsubscribe => parts.pages.unsubscribe(wanted.link.as_ref()),
+        Answer::Page if wanted.unsubscribe => worker.pages.unsubscribe(wanted.link.as_ref()),
         Answer::Page => match &wanted.link {
-            Some(link) => parts.pages.action(link),
-            None => parts.pages.not_found(),
+            Some(link) => worker.pages.action(link),
+            None => worker.pages.not_found(),
         },
         Answer::Speculation => respond::too_early(),
-        other => refused(parts, other),
+        other => refused(worker, other),
     }
 }
 
@@ -185,7 +186,7 @@ fn refused(parts: &Parts, answer: Answer) -> HttpResponse {
 }
 
 async fn press(
-    parts: &Parts,
+    worker: &Worker,
     request: &HttpRequest,
     body: web::Payload,
     seen: &Seen<'_>,
@@ -193,8 +194,8 @@ async fn press(
 ) -> HttpResponse {
     if wanted.act.is_none() {
         // Whoever has no act tag need not be listened to.
-        keep(parts, seen, &wanted.asked);
-        return parts.pages.not_found();
+        keep(worker, seen, &wanted.asked);
+        return worker.pages.not_found();
     }
     let read = rt::time::timeout(BODY_WAIT_MAX, body.to_bytes_limited(BODY_BYTES_MAX)).await;
     let body = match read {
@@ -208,7 +209,7 @@ async fn press(
         .unsubscribe
         .then_some(if one_click { Via::OneClick } else { Via::Page });
     let mut answer = may_act(&wanted);
-    if answer == Answer::Acted && !one_click && !from_own_page(parts, request.headers(), seen) {
+    if answer == Answer::Acted && !one_click && !from_own_page(worker, request.headers(), seen) {
         answer = Answer::Refused;
     }
     let query = request
@@ -226,19 +227,19 @@ async fn press(
         ..wanted.asked
     };
     let Some(act) = wanted.act.filter(|_| answer == Answer::Acted) else {
-        keep(parts, seen, &asked);
-        return refused(parts, answer);
+        keep(worker, seen, &asked);
+        return refused(worker, answer);
     };
-    if let Err(error) = keep_act(parts, seen, &asked, &Act { via, ..act }).await {
-        parts.counters.act_failed();
+    if let Err(error) = keep_act(worker, seen, &asked, &Act { via, ..act }).await {
+        worker.counters.act_failed();
         tracing::error!(%error, "web: an act could not be kept and was answered 503");
-        return parts.pages.try_again();
+        return worker.pages.try_again();
     }
     let url = wanted.link.as_ref().filter(|link| !link.disabled);
     match url {
         _ if one_click => respond::text(StatusCode::OK, "unsubscribed"),
         Some(link) => respond::see_other(&fill::fill(&link.destination, query)),
-        None => parts.pages.unsubscribed(),
+        None => worker.pages.unsubscribed(),
     }
 }
 

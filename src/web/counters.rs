@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use crate::domain::time::Micros;
-use crate::journal::JournalError;
+use crate::journal::Reason;
 
 /// Counts since the start.
 #[derive(Debug, Default)]
@@ -31,11 +31,12 @@ impl Counters {
     }
 
     /// Logs that hits cannot be kept, once a second at most; the journal counts each.
-    pub fn say_dropped(&self, at: Micros, error: &JournalError) {
+    pub fn say_dropped(&self, at: Micros, reason: Reason) {
         let last = self.said_dropped_at.load(Ordering::Relaxed);
         if at.get().saturating_sub(last) >= 1_000_000 {
             self.said_dropped_at.store(at.get(), Ordering::Relaxed);
-            tracing::error!(%error, "web: hits are answered but cannot be kept");
+            let reason = reason.name();
+            tracing::error!(reason, "web: hits are answered but cannot be kept");
         }
     }
 

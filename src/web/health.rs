@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
+use crate::journal::Reason;
+
 use super::Parts;
 
 /// The process lives.
@@ -20,20 +22,23 @@ pub(super) async fn readyz(parts: web::Data<Parts>) -> HttpResponse {
         Err(_) => Err("not open; the server keeps trying".to_owned()),
     };
     let (campaigns, short_links) = parts.catalogue.load().sizes();
-    let journal = parts.journal.counts();
+    let (refusing, dropped) = (parts.journal.refusing(), parts.journal.dropped());
+    let ready = store.is_ok() && refusing.is_none();
     let body = json!({
-        "ready": store.is_ok(),
+        "ready": ready,
         "store": store.as_ref().err().map_or("ok", String::as_str),
         "journal": {
             "last": parts.journal.last(),
             "synced_to": parts.journal.synced_to(),
-            "dropped": journal.dropped.load(Ordering::Relaxed),
+            "state": refusing.map_or("ok", Reason::name),
+            "dropped": dropped.into_iter().map(|(_, count)| count).sum::<u64>(),
+            "recovered": parts.journal.counts().recovered.load(Ordering::Relaxed),
         },
         "catalogue": {"campaigns": campaigns, "short_links": short_links},
         "networks": parts.networks.table_source(),
         "ruleset": parts.ruleset_name(),
     });
-    if store.is_ok() {
+    if ready {
         HttpResponse::Ok().json(body)
     } else {
         HttpResponse::ServiceUnavailable().json(body)
@@ -57,7 +62,7 @@ fn publish(parts: &Parts) {
     let read = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
     let [unknown, unrecorded, acts_failed] = parts.counters.read();
     for (name, value) in [
-        ("cupel_hits_total", read(&journal.hits)),
+        ("cupel_hits_total", parts.journal.hits()),
         ("cupel_unknown_requests_total", unknown),
         ("cupel_unrecorded_hits_total", unrecorded),
         ("cupel_acts_failed_total", acts_failed),
@@ -66,15 +71,24 @@ fn publish(parts: &Parts) {
             read(&journal.sync_errors),
         ),
         ("cupel_journal_damaged_spans_total", read(&journal.damaged)),
+        (
+            "cupel_journal_recovered_records_total",
+            read(&journal.recovered),
+        ),
+        ("cupel_journal_torn_records_total", read(&journal.torn)),
+        (
+            "cupel_journal_late_windows_total",
+            read(&journal.windows_late),
+        ),
+        ("cupel_acked_unsynced_total", read(&journal.acked_unsynced)),
     ] {
         metrics::counter!(name).absolute(value);
     }
-    for (reason, value) in [
-        ("journal", &journal.dropped),
-        ("side_text_limit", &journal.side_texts_dropped),
-    ] {
-        metrics::counter!("cupel_dropped_total", "reason" => reason).absolute(read(value));
+    for (reason, value) in parts.journal.dropped() {
+        metrics::counter!("cupel_dropped_total", "reason" => reason.name()).absolute(value);
     }
+    let texts = read(&journal.side_texts_dropped);
+    metrics::counter!("cupel_dropped_side_texts_total").absolute(texts);
     let gauge = |value: u64| u32::try_from(value).map_or(f64::from(u32::MAX), f64::from);
     let behind = parts
         .journal

@@ -9,13 +9,16 @@ mod challenge;
 mod client;
 mod counters;
 mod error;
+mod front;
 mod health;
 mod pages;
 mod record;
 mod redirect;
 mod respond;
+mod worker;
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
 use actix_web::web;
@@ -33,6 +36,7 @@ use crate::store::{Store, StoreError};
 
 pub use auth::{LocalSocket, NewKey};
 pub use counters::Counters;
+pub use front::FrontFactory;
 pub use pages::Pages;
 
 /// Parts of the application that routes use. Built by `app`.
@@ -75,12 +79,13 @@ pub struct Parts {
     pub metrics: Option<PrometheusHandle>,
 }
 
-/// Routes of the public listener.
-pub fn public(parts: web::Data<Parts>) -> impl Fn(&mut web::ServiceConfig) + Clone {
+/// Routes of the public listener, for one worker.
+fn public(worker: &Rc<worker::Worker>) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
+    let worker = Rc::clone(worker);
     move |config| {
         config
-            .app_data(parts.clone())
-            .default_service(web::to(redirect::answer));
+            .app_data(worker)
+            .default_service(web::to(redirect::answer_all));
     }
 }
 

@@ -1,12 +1,10 @@
 //! From a request to a kept hit: what was seen, how it is judged, what may be recorded.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::fmt::Write;
 use std::hash::Hasher;
 use std::net::{IpAddr, Ipv4Addr};
 
-use actix_web::HttpRequest;
+use actix_http::RequestHead;
 use actix_web::http::{Method as HttpMethod, Version};
 use siphasher::sip::SipHasher13;
 
@@ -15,22 +13,16 @@ use crate::domain::hit::{Answer, HitKind, HttpVersion, Method, Scheme, TokenStat
 use crate::domain::message::{MessageId, RecipientKey};
 use crate::domain::record::{Hit, Target};
 use crate::domain::time::Micros;
-use crate::journal::SideKind;
+use crate::journal::{Kept, SideKind};
 use crate::judge::{self, AgentFacts, Headers, Observed};
 
 use super::Parts;
 use super::client::Client;
-
-/// Agent strings whose facts a worker remembers.
-const AGENT_CACHE_ENTRIES_MAX: usize = 8_192;
-
-thread_local! {
-    static AGENTS: RefCell<HashMap<u64, AgentFacts>> = RefCell::default();
-}
+use super::worker::Worker;
 
 /// What a request shows, before anything is known of its link.
 pub(super) struct Seen<'r> {
-    request: &'r HttpRequest,
+    head: &'r RequestHead,
     pub(super) headers: Headers<'r>,
     pub(super) at: Micros,
     pub(super) method: Method,
@@ -39,27 +31,27 @@ pub(super) struct Seen<'r> {
 }
 
 impl<'r> Seen<'r> {
-    pub(super) fn new(parts: &Parts, request: &'r HttpRequest) -> Self {
+    pub(super) fn new(parts: &Parts, head: &'r RequestHead) -> Self {
         let mut headers = Headers::default();
-        for (name, value) in request.headers() {
+        for (name, value) in &head.headers {
             headers.set(name.as_str(), value.as_bytes());
         }
-        let peer = request
-            .peer_addr()
+        let peer = head
+            .peer_addr
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.ip());
         let trusted = &parts.config.trusted_proxies;
         Self {
-            request,
+            head,
             headers,
             at: parts.clock.now(),
-            method: match *request.method() {
+            method: match head.method {
                 HttpMethod::GET => Method::Get,
                 HttpMethod::HEAD => Method::Head,
                 HttpMethod::POST => Method::Post,
                 _ => Method::Other,
             },
-            client: Client::of(peer, Scheme::Http, request.headers(), trusted),
-            http: match request.version() {
+            client: Client::of(peer, Scheme::Http, &head.headers, trusted),
+            http: match head.version {
                 Version::HTTP_09 | Version::HTTP_10 => HttpVersion::Http10,
                 Version::HTTP_2 => HttpVersion::Http2,
                 Version::HTTP_3 => HttpVersion::Http3,
@@ -88,7 +80,7 @@ impl<'r> Seen<'r> {
     /// Id of the header set: names, and the values that rules read. The names' hashes are added
     /// up, since the order in which they came is not known by now.
     fn headers_id(&self, parts: &Parts) -> u64 {
-        let names = self.request.headers().keys();
+        let names = self.head.headers.keys();
         let names = names.fold(0_u64, |sum, name| {
             sum.wrapping_add(hash(parts, name.as_str().as_bytes()))
         });
@@ -113,12 +105,8 @@ impl<'r> Seen<'r> {
         match kind {
             SideKind::Agent => self.headers.user_agent.unwrap_or_default().to_vec(),
             SideKind::Headers => {
-                let mut names: Vec<_> = self
-                    .request
-                    .headers()
-                    .keys()
-                    .map(|name| name.as_str())
-                    .collect();
+                let mut names: Vec<_> =
+                    self.head.headers.keys().map(|name| name.as_str()).collect();
                 names.sort_unstable();
                 let mut text = String::new();
                 for name in names {
@@ -135,21 +123,9 @@ impl<'r> Seen<'r> {
         }
     }
 
-    fn agent_facts(&self, parts: &Parts, id: u64) -> AgentFacts {
-        let classify = || {
-            parts
-                .agents
-                .classify(self.headers.user_agent.unwrap_or_default())
-        };
-        AGENTS.with_borrow_mut(|known| {
-            if let Some(facts) = known.get(&id) {
-                return *facts;
-            }
-            if known.len() >= AGENT_CACHE_ENTRIES_MAX {
-                known.clear();
-            }
-            *known.entry(id).or_insert_with(classify)
-        })
+    fn agent_facts(&self, worker: &Worker, id: u64) -> AgentFacts {
+        let agent = self.headers.user_agent.unwrap_or_default();
+        worker.agent(id, || worker.agents.classify(agent))
     }
 }
 
@@ -175,7 +151,8 @@ pub(super) struct Asked {
 }
 
 /// Judges a hit; `None` where its level is `none`.
-pub(super) fn judged(parts: &Parts, seen: &Seen<'_>, asked: &Asked) -> Option<Hit> {
+pub(super) fn judged(worker: &Worker, seen: &Seen<'_>, asked: &Asked) -> Option<Hit> {
+    let parts: &Parts = worker;
     let level = seen.level(parts, asked.level);
     if level == PrivacyLevel::None {
         return None;
@@ -187,7 +164,7 @@ pub(super) fn judged(parts: &Parts, seen: &Seen<'_>, asked: &Asked) -> Option<Hi
         method: seen.method,
         scheme: seen.client.scheme,
         http: seen.http,
-        agent: seen.agent_facts(parts, agent),
+        agent: seen.agent_facts(worker, agent),
         headers: &seen.headers,
         network,
         token: asked.token,
@@ -222,27 +199,25 @@ pub(super) fn judged(parts: &Parts, seen: &Seen<'_>, asked: &Asked) -> Option<Hi
     Some(hit.stripped())
 }
 
-/// Keeps a hit before it is answered. A hit that cannot be kept is counted by the journal, and
-/// answered all the same: readers come first.
-pub(super) fn keep(parts: &Parts, seen: &Seen<'_>, asked: &Asked) {
-    let Some(hit) = judged(parts, seen, asked) else {
-        parts.counters.unrecorded();
-        return;
+/// Keeps a hit before it is answered, and says what to wait for until then, if anything. A hit
+/// that cannot be kept is counted by the journal, and answered all the same: readers come first.
+pub(super) fn keep(worker: &Worker, seen: &Seen<'_>, asked: &Asked) -> Option<Kept> {
+    let Some(hit) = judged(worker, seen, asked) else {
+        worker.counters.unrecorded();
+        return None;
     };
-    if let Err(error) = parts.journal.append(&hit, &|kind| seen.text(kind)) {
-        parts.counters.say_dropped(seen.at, &error);
-    }
+    worker.keep(&hit, &|kind| seen.text(kind))
 }
 
 /// Keeps an act, with its hit; only then may it be answered.
 pub(super) async fn keep_act(
-    parts: &Parts,
+    worker: &Worker,
     seen: &Seen<'_>,
     asked: &Asked,
     act: &crate::domain::act::Act,
 ) -> Result<(), crate::journal::JournalError> {
-    let hit = judged(parts, seen, asked);
-    parts
+    let hit = judged(worker, seen, asked);
+    worker
         .journal
         .append_act(act, hit.as_ref(), &|kind| seen.text(kind))
         .await

@@ -1,5 +1,10 @@
 //! The hot handler. One hit: facts, resolve, judge, journal, answer.
 
+use std::rc::Rc;
+
+use actix_http::body::BoxBody;
+use actix_http::{RequestHead, Response};
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::domain::campaign::{LinkKind, PrivacyLevel};
@@ -8,21 +13,50 @@ use crate::domain::keys::{KeyState, TenantKeys};
 use crate::domain::message::{RecipientKey, decimal};
 use crate::domain::record::Target;
 use crate::domain::token::{Token, Verified};
+use crate::journal::Kept;
 use crate::resolve::{Campaign, Link, fill};
 
 use super::record::{Asked, Seen, keep};
+use super::worker::Worker;
 use super::{Parts, challenge, pages, respond};
 
 /// Longest query that is looked at; a longer one is junk, and junk stops no redirect.
 pub(super) const QUERY_BYTES_MAX: usize = 8_192;
 
+/// An answer, and what must be synced before it is sent, if anything.
+pub(super) struct Reply {
+    pub(super) response: Response<BoxBody>,
+    pub(super) wait_for: Option<Kept>,
+}
+
+/// Answers clicks, opens and short links; `None` for everything else.
+pub(super) fn answer(worker: &Worker, head: &RequestHead) -> Option<Reply> {
+    let path = head.uri.path();
+    let mut segments = path.strip_prefix('/').unwrap_or(path).splitn(4, '/');
+    match (
+        segments.next(),
+        segments.next(),
+        segments.next(),
+        segments.next(),
+    ) {
+        (Some("c"), Some(token), Some(number), None) => Some(content(worker, head, token, number)),
+        (Some("o"), Some(name), None, None) => Some(open(worker, head, name)),
+        (Some(code), None, None, None) => short(worker, head, code),
+        _ => None,
+    }
+}
+
 /// Answers every request of the public listener.
-pub(super) async fn answer(
-    parts: web::Data<Parts>,
-    request: HttpRequest,
-    body: web::Payload,
-) -> HttpResponse {
-    let parts = parts.get_ref();
+pub(super) async fn answer_all(request: HttpRequest, body: web::Payload) -> HttpResponse {
+    let Some(worker) = request.app_data::<Rc<Worker>>() else {
+        return respond::text(StatusCode::INTERNAL_SERVER_ERROR, "no worker");
+    };
+    if let Some(reply) = answer(worker, request.head()) {
+        if let Some(kept) = reply.wait_for {
+            worker.journal.until_synced(kept).await;
+        }
+        return reply.response.into();
+    }
     let path = request.uri().path();
     let mut segments = path.strip_prefix('/').unwrap_or(path).splitn(5, '/');
     match (
@@ -31,15 +65,12 @@ pub(super) async fn answer(
         segments.next(),
         segments.next(),
     ) {
-        (Some("c"), Some(token), Some(number), None) => content(parts, &request, token, number),
-        (Some("o"), Some(name), None, None) => open(parts, &request, name),
         (Some(kind @ ("a" | "u")), Some(token), Some(act), Some(number))
             if segments.next().is_none() =>
         {
-            challenge::answer(parts, &request, body, (kind, token, act, number)).await
+            challenge::answer(worker, &request, body, (kind, token, act, number)).await
         }
-        (Some(code), None, None, None) if !code.is_empty() => short(parts, &request, code),
-        _ => pages::answer(parts, &request),
+        _ => pages::answer(worker, &request),
     }
 }
 
@@ -136,16 +167,16 @@ fn is_unfilled(value: &str) -> bool {
         )
 }
 
-fn content(parts: &Parts, request: &HttpRequest, token: &str, number: &str) -> HttpResponse {
-    let seen = Seen::new(parts, request);
+fn content(worker: &Worker, head: &RequestHead, token: &str, number: &str) -> Reply {
+    let seen = Seen::new(worker, head);
     let Some(number) = decimal(number).filter(|number| *number > 0) else {
-        return nothing(parts);
+        return unkept(nothing(worker));
     };
-    let query = request
-        .uri()
+    let query = head
+        .uri
         .query()
         .filter(|query| query.len() <= QUERY_BYTES_MAX);
-    let answered = resolve(parts, token, |campaign, keys, known| {
+    let answered = resolve(worker, token, |campaign, keys, known| {
         let link = campaign.link(number);
         // A number that nobody registered stands for no link: outsiders must not make up cells.
         let known_number = link.map_or(0, |link| link.number.get());
@@ -158,10 +189,19 @@ fn content(parts: &Parts, request: &HttpRequest, token: &str, number: &str) -> H
         asked.answer = answer;
         asked.honeypot = link.is_some_and(|link| link.kind == LinkKind::Honeypot);
         asked.values = link.is_some_and(|link| carries_values(link, query));
-        keep(parts, &seen, &asked);
-        respond_click(parts, answer, url.as_deref())
+        let wait_for = keep(worker, &seen, &asked);
+        let response = respond_click(worker, answer, url.as_deref()).into();
+        Reply { response, wait_for }
     });
-    answered.unwrap_or_else(|| nothing(parts))
+    answered.unwrap_or_else(|| unkept(nothing(worker)))
+}
+
+/// The answer to a request that is no hit.
+fn unkept(response: HttpResponse) -> Reply {
+    Reply {
+        response: response.into(),
+        wait_for: None,
+    }
 }
 
 fn content_answer<'l>(
@@ -204,31 +244,32 @@ fn respond_click(parts: &Parts, answer: Answer, url: Option<&str>) -> HttpRespon
     }
 }
 
-fn open(parts: &Parts, request: &HttpRequest, name: &str) -> HttpResponse {
-    let seen = Seen::new(parts, request);
+fn open(worker: &Worker, head: &RequestHead, name: &str) -> Reply {
+    let seen = Seen::new(worker, head);
     let token = name.strip_suffix(".gif").unwrap_or(name);
-    let query = request
-        .uri()
+    let query = head
+        .uri
         .query()
         .filter(|query| query.len() <= QUERY_BYTES_MAX);
-    let known = resolve(parts, token, |campaign, keys, known| {
+    let known = resolve(worker, token, |campaign, keys, known| {
         let mut asked = Asked::of(HitKind::Open, campaign, 0, &known);
         asked.claim(keys, query);
         asked.answer = Answer::Pixel;
-        keep(parts, &seen, &asked);
+        keep(worker, &seen, &asked)
     });
     if known.is_none() {
-        parts.counters.unknown();
+        worker.counters.unknown();
     }
-    respond::pixel()
+    Reply {
+        response: respond::pixel().into(),
+        wait_for: known.flatten(),
+    }
 }
 
-fn short(parts: &Parts, request: &HttpRequest, code: &str) -> HttpResponse {
-    let snapshot = parts.catalogue.load();
-    let Some(link) = snapshot.short_link(code) else {
-        return pages::answer(parts, request);
-    };
-    let seen = Seen::new(parts, request);
+fn short(worker: &Worker, head: &RequestHead, code: &str) -> Option<Reply> {
+    let snapshot = worker.catalogue.load();
+    let link = snapshot.short_link(code)?;
+    let seen = Seen::new(worker, head);
     let gone = link.disabled || link.expires_at.is_some_and(|end| end <= seen.at);
     let asked = Asked {
         kind: HitKind::Click,
@@ -242,8 +283,10 @@ fn short(parts: &Parts, request: &HttpRequest, code: &str) -> HttpResponse {
         values: false,
         via: None,
     };
-    keep(parts, &seen, &asked);
-    respond_click(parts, asked.answer, Some(link.destination.as_str()))
+    let wait_for = keep(worker, &seen, &asked);
+    let url = Some(link.destination.as_str());
+    let response = respond_click(worker, asked.answer, url).into();
+    Some(Reply { response, wait_for })
 }
 
 /// A request on nothing known: a metric, not a hit.

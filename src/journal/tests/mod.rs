@@ -1,6 +1,10 @@
 //! Promises of the journal: what was kept is read back, once, in order, past damage, rolls and
 //! restarts.
 
+mod damage;
+mod faults;
+mod model;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +16,7 @@ use crate::domain::hit::{Answer, HitKind, HttpVersion, Method, Scheme, TokenStat
 use crate::domain::judgement::{Class, Facts, RuleSetId, Score, Verdict};
 use crate::domain::network::NetworkFacts;
 use crate::domain::record::Target;
+use std::path::PathBuf;
 
 fn hit(n: u32) -> Hit {
     Hit {
@@ -42,36 +47,42 @@ fn hit(n: u32) -> Hit {
     }
 }
 
-/// A journal with its syncer running; stopped when dropped.
+/// A journal with its threads running; stopped when dropped.
 struct Running {
     journal: Arc<Journal>,
-    stop: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    keeper: Keeper,
+    stops: [Arc<AtomicBool>; 2],
+    threads: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Running {
     fn open(directory: &Path, options: JournalOptions) -> Self {
         let journal = Journal::open(directory, options).unwrap();
-        let stop = Arc::new(AtomicBool::new(false));
-        let (syncer, asked) = (journal.syncer(), Arc::clone(&stop));
+        let stops: [Arc<AtomicBool>; 2] = Default::default();
+        let [drain_until, sync_until] = stops.clone();
+        let (drainer, syncer) = (journal.drainer(), journal.syncer());
         #[expect(clippy::disallowed_methods, reason = "a test is its own owner")]
-        let thread = std::thread::spawn(move || syncer.run(&|| asked.load(Ordering::Relaxed)));
+        let threads = vec![
+            std::thread::spawn(move || drainer.run(&|| drain_until.load(Ordering::Relaxed))),
+            std::thread::spawn(move || syncer.run(&|| sync_until.load(Ordering::Relaxed))),
+        ];
         Self {
+            keeper: journal.keeper().unwrap(),
             journal,
-            stop,
-            thread: Some(thread),
+            stops,
+            threads,
         }
     }
 
-    fn append(&self, numbers: std::ops::Range<u32>) {
+    fn append(&mut self, numbers: std::ops::Range<u32>) {
         for n in numbers {
-            self.journal.append(&hit(n), &|_| Vec::new()).unwrap();
+            self.keeper.keep(&hit(n), &|_| Vec::new()).unwrap();
         }
     }
 
     fn synced(&self) {
         let until = std::time::Instant::now() + Duration::from_secs(10);
-        while self.journal.synced_to() < self.journal.last() {
+        while !self.journal.is_synced() {
             assert!(std::time::Instant::now() < until, "not synced");
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -80,8 +91,10 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.take().unwrap().join().unwrap();
+        for (stop, thread) in self.stops.iter().zip(self.threads.drain(..)) {
+            stop.store(true, Ordering::Relaxed);
+            thread.join().unwrap();
+        }
     }
 }
 
@@ -111,11 +124,14 @@ fn numbers(journal: &Arc<Journal>) -> Vec<u32> {
 }
 
 fn segments(directory: &Path) -> Vec<PathBuf> {
-    segment::list(directory)
-        .unwrap()
-        .into_iter()
-        .map(|listed| listed.path)
-        .collect()
+    let listed = segment::list(&Directory::open(directory).unwrap()).unwrap();
+    listed.iter().map(|one| directory.join(&one.name)).collect()
+}
+
+/// Where the records of a segment begin.
+fn begins_at(path: &Path) -> usize {
+    let bytes = std::fs::read(path).unwrap();
+    64 + frame::length(&bytes[64..]).unwrap()
 }
 
 #[test]
@@ -127,7 +143,7 @@ fn what_was_appended_is_read_in_order_across_rolls_and_restarts() {
     };
     let mut next = 1;
     for life in 0..3 {
-        let running = Running::open(directory.path(), small.clone());
+        let mut running = Running::open(directory.path(), small.clone());
         for _ in 0..5 {
             running.append(next..next + 20);
             next += 20;
@@ -155,20 +171,18 @@ fn what_was_appended_is_read_in_order_across_rolls_and_restarts() {
 }
 
 #[test]
-fn texts_come_before_the_first_record_of_each_segment_that_names_them() {
+fn texts_come_before_the_first_record_of_each_life_that_names_them() {
     let directory = tempfile::tempdir().unwrap();
     for _ in 0..2 {
-        let running = Running::open(directory.path(), JournalOptions::default());
+        let mut running = Running::open(directory.path(), JournalOptions::default());
         for _ in 0..2 {
             let named = Hit {
                 agent: 7,
                 headers: 8,
                 ..hit(1)
             };
-            running
-                .journal
-                .append(&named, &|kind| format!("{kind:?}").into_bytes())
-                .unwrap();
+            let text = |kind| format!("{kind:?}").into_bytes();
+            running.keeper.keep(&named, &text).unwrap();
         }
         running.synced();
     }
@@ -189,13 +203,14 @@ fn texts_come_before_the_first_record_of_each_segment_that_names_them() {
 fn damage_costs_the_records_it_touches_and_no_sequence_is_given_twice() {
     let directory = tempfile::tempdir().unwrap();
     {
-        let running = Running::open(directory.path(), JournalOptions::default());
+        let mut running = Running::open(directory.path(), JournalOptions::default());
         running.append(1..101);
         running.synced();
     }
     let path = segments(directory.path()).pop().unwrap();
     let whole = std::fs::read(&path).unwrap();
-    let record = |n: usize| 64 + (n - 1) * 128;
+    let begins_at = begins_at(&path);
+    let record = |n: usize| begins_at + (n - 1) * 128;
     for (what, damage, lost) in [
         ("one bit", record(10) + 50..record(10) + 51, vec![10]),
         ("a page", record(20)..record(52), (20..52).collect()),
@@ -207,7 +222,7 @@ fn damage_costs_the_records_it_touches_and_no_sequence_is_given_twice() {
             *byte ^= 0x10;
         }
         std::fs::write(&path, &bytes).unwrap();
-        let running = Running::open(directory.path(), JournalOptions::default());
+        let mut running = Running::open(directory.path(), JournalOptions::default());
         let left: Vec<_> = (1..=100_u32).filter(|n| !lost.contains(n)).collect();
         assert_eq!(numbers(&running.journal), left, "{what}");
         running.append(500..501);
@@ -228,17 +243,18 @@ fn damage_costs_the_records_it_touches_and_no_sequence_is_given_twice() {
 fn a_segment_cut_anywhere_starts_and_keeps_what_is_whole() {
     let directory = tempfile::tempdir().unwrap();
     {
-        let running = Running::open(directory.path(), JournalOptions::default());
+        let mut running = Running::open(directory.path(), JournalOptions::default());
         running.append(1..9);
         running.synced();
     }
     let path = segments(directory.path()).pop().unwrap();
     let whole = std::fs::read(&path).unwrap();
-    let every_record = (64..=whole.len()).step_by(128);
+    let begins_at = begins_at(&path);
+    let every_record = (begins_at..=whole.len()).step_by(128);
     for length in (0..whole.len()).step_by(37).chain(every_record) {
         std::fs::write(&path, &whole[..length]).unwrap();
         let journal = Journal::open(directory.path(), JournalOptions::default()).unwrap();
-        let left = u32::try_from(length.saturating_sub(64) / 128).unwrap();
+        let left = u32::try_from(length.saturating_sub(begins_at) / 128).unwrap();
         assert_eq!(
             numbers(&journal),
             (1..=left).collect::<Vec<_>>(),
@@ -256,24 +272,20 @@ fn a_segment_cut_anywhere_starts_and_keeps_what_is_whole() {
 #[test]
 fn a_tail_that_was_written_again_is_read_once_from_there() {
     let directory = tempfile::tempdir().unwrap();
-    let running = Running::open(directory.path(), JournalOptions::default());
+    let mut running = Running::open(directory.path(), JournalOptions::default());
     running.append(1..11);
     running.synced();
     let (path, journal) = (segments(directory.path()).pop().unwrap(), &running.journal);
     let bytes = std::fs::read(&path).unwrap();
-    let mut file = std::fs::File::open(&path).unwrap();
-    let epoch = segment::epoch(&path, &mut file, journal.edge())
-        .unwrap()
-        .unwrap();
+    let epoch = journal.segments.list().unwrap()[0].epoch;
+    let begins_at = begins_at(&path);
     // As after a failed fsync: the last three once more, in a segment of their own.
-    let tail = &bytes[64 + 7 * 128..];
-    segment::create(directory.path(), journal.edge(), 8, |to| {
-        frame::reseal(tail, epoch, to)
-    })
-    .unwrap();
+    let tail = &bytes[begins_at + 7 * 128..];
+    let reseal = |to| frame::reseal(tail, epoch, to);
+    journal.segments.create(8, &[7], reseal).unwrap();
     // And what the old file still holds of them is not to be trusted.
     let mut damaged = bytes.clone();
-    damaged[64 + 8 * 128..64 + 9 * 128].fill(0);
+    damaged[begins_at + 8 * 128..begins_at + 9 * 128].fill(0);
     std::fs::write(&path, &damaged).unwrap();
     assert_eq!(numbers(journal), (1..11).collect::<Vec<_>>());
 }
@@ -285,7 +297,7 @@ fn only_settled_segments_that_are_old_or_too_many_go() {
         segment_bytes_max: 1_024,
         ..JournalOptions::default()
     };
-    let running = Running::open(directory.path(), options);
+    let mut running = Running::open(directory.path(), options);
     for n in 0..6 {
         running.append(n * 10..n * 10 + 10);
         running.synced();
@@ -333,8 +345,8 @@ fn a_newer_version_is_refused() {
     let path = segments(directory.path()).pop().unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[8] = 9;
-    let sum = crc32c::crc32c(&bytes[..28]).to_le_bytes();
-    bytes[28..32].copy_from_slice(&sum);
+    let sum = crc32c::crc32c(&bytes[..32]).to_le_bytes();
+    bytes[32..36].copy_from_slice(&sum);
     std::fs::write(&path, &bytes).unwrap();
     let refused = Journal::open(directory.path(), JournalOptions::default());
     assert!(matches!(refused, Err(JournalError::Newer { .. })));

@@ -1,0 +1,86 @@
+//! What the journal did since the start, counted where it costs a hit next to nothing.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Why an answered hit was not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Hits came faster than the disk took them, until the worker's ring was full.
+    RingFull,
+    /// The ring was full, and the disk too.
+    DiskFull,
+    /// The ring was full, and the disk can only be read.
+    DiskReadOnly,
+    /// The ring was full, and the disk answers with errors.
+    DiskError,
+}
+
+impl Reason {
+    /// All of them, in the order of their codes.
+    pub const ALL: [Self; 4] = [
+        Self::RingFull,
+        Self::DiskFull,
+        Self::DiskReadOnly,
+        Self::DiskError,
+    ];
+
+    /// Its name in metrics and health.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RingFull => "ring_full",
+            Self::DiskFull => "disk_full",
+            Self::DiskReadOnly => "disk_read_only",
+            Self::DiskError => "disk_error",
+        }
+    }
+
+    /// What an error of the disk comes down to.
+    pub(super) fn of(error: &std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::DiskFull,
+            std::io::ErrorKind::ReadOnlyFilesystem => Self::DiskReadOnly,
+            _ => Self::DiskError,
+        }
+    }
+
+    pub(super) const fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// Counts of one ring, each written by its worker alone.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(super) struct RingCounts {
+    /// Hits kept.
+    pub(super) hits: AtomicU64,
+    /// Hits not kept, by reason.
+    pub(super) dropped: [AtomicU64; Reason::ALL.len()],
+}
+
+/// Adds one to a count that nobody else writes: no locked instruction.
+pub(super) fn add_one(count: &AtomicU64) {
+    count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
+/// Counts of the journal, but those of its rings; all since the start.
+#[derive(Debug, Default)]
+pub struct JournalCounts {
+    /// Side texts left out over the hourly limit, or because their ring was full.
+    pub side_texts_dropped: AtomicU64,
+    /// fsync errors.
+    pub sync_errors: AtomicU64,
+    /// Spans of bytes that did not validate when read.
+    pub damaged: AtomicU64,
+    /// Records that a crash left in a ring, put into the log at this start.
+    pub recovered: AtomicU64,
+    /// Records that a crash left half in a ring.
+    pub torn: AtomicU64,
+    /// Hits answered under `durability = "sync"` before their sync, which took too long.
+    pub acked_unsynced: AtomicU64,
+    /// Longest time from a hit to the end of its sync, in µs, of the last sync.
+    pub window_micros: AtomicU64,
+    /// Syncs whose window was longer than [`super::WINDOW_ALARM`].
+    pub windows_late: AtomicU64,
+}

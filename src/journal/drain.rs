@@ -1,0 +1,116 @@
+//! Takes records out of the rings and the lane and writes them to the log, in one write a tick.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::counts::Reason;
+use super::{Journal, JournalError};
+
+/// Bytes written at once, about.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+/// How long to wait before the disk is asked again after it refused.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Runs on a thread of its own until told to stop.
+#[derive(Debug)]
+pub struct Drainer {
+    journal: Arc<Journal>,
+    /// Last slot of each ring that is in the log.
+    drained: Vec<u64>,
+    batch: Vec<u8>,
+    /// Since when what is in the rings may have been there.
+    looked_at: Instant,
+    refused: bool,
+}
+
+impl Drainer {
+    pub(super) fn new(journal: Arc<Journal>) -> Self {
+        Self {
+            drained: vec![0; journal.rings.len()],
+            journal,
+            batch: Vec::new(),
+            looked_at: Instant::now(),
+            refused: false,
+        }
+    }
+
+    /// Drains until `stopped` says so, then once more.
+    pub fn run(mut self, stopped: &dyn Fn() -> bool) {
+        loop {
+            let last_round = stopped();
+            let tick = match (last_round, self.refused) {
+                (true, _) => Duration::ZERO,
+                (false, true) => RETRY,
+                (false, false) => self.journal.options.sync_every,
+            };
+            self.journal.lane.wait(tick);
+            match self.round() {
+                Ok(()) => {}
+                Err(error) if !self.refused => {
+                    tracing::error!(%error, "journal: the disk takes nothing; hits are at risk");
+                    self.refused = true;
+                }
+                Err(error) => tracing::debug!(%error, "journal: the disk still takes nothing"),
+            }
+            if last_round {
+                return;
+            }
+        }
+    }
+
+    /// Writes everything that is there.
+    pub(super) fn round(&mut self) -> Result<(), JournalError> {
+        let drained = self.drain();
+        let state = match &drained {
+            Ok(()) => None,
+            Err(JournalError::Io { source, .. }) => Some(Reason::of(source)),
+            Err(_) => Some(Reason::DiskError),
+        };
+        if state.is_none() && self.refused {
+            tracing::info!("journal: the disk takes records again");
+            self.refused = false;
+        }
+        self.journal.drain_state.set(state);
+        drained
+    }
+
+    fn drain(&mut self) -> Result<(), JournalError> {
+        let journal = &*self.journal;
+        let oldest = std::mem::replace(&mut self.looked_at, Instant::now());
+        let mut wrote = false;
+        loop {
+            // Taken first and written last: behind whatever was kept before it was handed over.
+            let (lane, ticket) = journal.lane.take();
+            self.batch.clear();
+            let mut to = self.drained.clone();
+            for (ring, to) in journal.rings.iter().zip(&mut to) {
+                let (taken, torn) = ring.copy(*to, &mut self.batch, BATCH_BYTES_MAX);
+                *to = taken;
+                journal.counts.torn.fetch_add(torn, Ordering::Relaxed);
+            }
+            self.batch.extend_from_slice(&lane);
+            if self.batch.is_empty() {
+                break;
+            }
+            let written = journal.writer.write(&mut self.batch, &to, ticket, oldest);
+            if written.is_err() && !lane.is_empty() {
+                journal.refuse(ticket);
+            }
+            written?;
+            wrote = true;
+            for ((ring, from), to) in journal.rings.iter().zip(&self.drained).zip(&to) {
+                ring.free(*from, *to);
+            }
+            let more = self.batch.len() >= BATCH_BYTES_MAX;
+            self.drained = to;
+            if !more {
+                break;
+            }
+        }
+        if self.refused && !wrote {
+            journal.writer.probe()?;
+        }
+        Ok(())
+    }
+}

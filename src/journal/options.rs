@@ -1,0 +1,100 @@
+//! Limits of the journal, and why it may refuse.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// When a hit may be answered. Acts always wait for their sync.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// When it survives the process; it survives a power cut a tick and a sync later.
+    #[default]
+    Group,
+    /// When it survives a power cut, or after `sync_wait` all the same, counted.
+    Sync,
+}
+
+/// Limits of the journal.
+#[derive(Clone, Debug)]
+pub struct JournalOptions {
+    /// When a hit may be answered.
+    pub durability: Durability,
+    /// Under [`Durability::Sync`], longest that an answer waits.
+    pub sync_wait: Duration,
+    /// Longest time between a hit and the start of its fsync.
+    pub sync_every: Duration,
+    /// Rings: as many as there are workers that keep hits.
+    pub rings: u8,
+    /// Slots of 128 bytes of each ring, a power of two: what a stalled disk may hold up.
+    pub ring_slots: u32,
+    /// A segment of this size is closed and a new one begun.
+    pub segment_bytes_max: u64,
+    /// Settled records are kept this long for replay, and no longer: addresses are in them.
+    pub keep: Duration,
+    /// Settled segments are deleted, oldest first, while the journal is larger than this.
+    pub bytes_max: u64,
+    /// New side texts an hour; more are counted and left out.
+    pub side_texts_per_hour_max: u32,
+}
+
+impl Default for JournalOptions {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Group,
+            sync_wait: Duration::from_millis(50),
+            sync_every: Duration::from_millis(10),
+            rings: 1,
+            ring_slots: 8_192,
+            segment_bytes_max: 64 << 20,
+            keep: Duration::from_hours(24),
+            bytes_max: 8 << 30,
+            side_texts_per_hour_max: 100_000,
+        }
+    }
+}
+
+impl JournalOptions {
+    /// A segment is closed when it is this old, so that what lies in it can be deleted in time.
+    pub(super) fn segment_age_max(&self) -> Duration {
+        self.keep / 24
+    }
+}
+
+/// Why a record could not be kept, or the journal not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The directory or a file in it cannot be used.
+    #[error("journal {path}: {source}")]
+    Io {
+        /// What could not be used.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file of a newer version of Cupel.
+    #[error("journal {path} was written by a newer version; start that one")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The edge file is not what this program writes.
+    #[error("journal {path} holds {found:?} where eight hexadecimal digits belong")]
+    Edge {
+        /// The file.
+        path: PathBuf,
+        /// What stands in it.
+        found: String,
+    },
+    /// The record could not be made to survive a power cut.
+    #[error("the record could not be synced to the disk")]
+    NotSynced,
+}
+
+impl JournalError {
+    pub(super) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+}

@@ -1,0 +1,27 @@
+//! Bytes that did not validate, set aside for whoever wants to look at them.
+
+use super::disk::Disk;
+
+const EXTENSION: &str = ".damaged";
+/// Files at most; further damage is counted and stays where it is until its segment expires.
+const FILES_MAX: usize = 256;
+
+/// Keeps a copy of `bytes`, found in `name` at offset `at`. It is no harm if it cannot.
+pub(super) fn keep(disk: &dyn Disk, name: &str, at: u64, bytes: &[u8]) {
+    let copy = format!("{name}-{at}{EXTENSION}");
+    let kept = names(disk).len();
+    if kept >= FILES_MAX {
+        return;
+    }
+    let written = disk.create(&copy).and_then(|file| file.write_at(bytes, 0));
+    if let Err(error) = written {
+        tracing::warn!(%error, copy, "journal: damaged bytes could not be set aside");
+    }
+}
+
+/// Names of what is set aside.
+pub(super) fn names(disk: &dyn Disk) -> Vec<String> {
+    let mut names = disk.names().unwrap_or_default();
+    names.retain(|name| name.ends_with(EXTENSION));
+    names
+}

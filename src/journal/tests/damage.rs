@@ -1,0 +1,101 @@
+//! Segments cut and flipped anywhere: every start works, loses what was touched, and says so.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::model::Model;
+use super::{hit, numbers};
+use crate::journal::{Journal, JournalOptions, segment};
+
+fn options() -> JournalOptions {
+    JournalOptions {
+        ring_slots: 128,
+        segment_bytes_max: 64 << 10,
+        ..JournalOptions::default()
+    }
+}
+
+/// Two segments of 64 KiB, as a process that was killed leaves them: their names, the disk, and
+/// how many hits are in them.
+fn two_segments() -> (Model, Vec<segment::Listed>, u32) {
+    let disk = Model::default();
+    let journal = Journal::open_on(Arc::new(disk.clone()), options()).unwrap();
+    let mut keeper = journal.keeper().unwrap();
+    let (mut drainer, mut syncer) = (journal.drainer(), journal.syncer());
+    let mut sent = 0;
+    let full = 2 * (64 << 10) / 128 - 4;
+    while sent < full {
+        sent += 1;
+        keeper.keep(&hit(sent), &|_| Vec::new()).unwrap();
+        drainer.round().unwrap();
+        syncer.round(Duration::ZERO).unwrap();
+    }
+    drop(keeper);
+    disk.kill();
+    let segments = segment::list(&disk).unwrap();
+    assert_eq!(segments.len(), 2);
+    (disk, segments, sent)
+}
+
+fn left(disk: &Model) -> (Vec<u32>, u64) {
+    let journal = Journal::open_on(Arc::new(disk.clone()), options()).unwrap();
+    let left = numbers(&journal);
+    (left, journal.counts().damaged.load(Ordering::Relaxed))
+}
+
+#[test]
+fn cut_at_every_byte() {
+    let (disk, segments, sent) = two_segments();
+    let newest = segments[1].name.clone();
+    let mut whole = Vec::new();
+    disk.edit(&newest, |bytes| whole.clone_from(bytes));
+    let before = u32::try_from(segments[1].first - 1).unwrap();
+    let begins_at = 64 + crate::journal::frame::length(&whole[64..]).unwrap();
+    for length in 0..whole.len() {
+        let disk = disk.copy();
+        disk.edit(&newest, |bytes| bytes.truncate(length));
+        let (left, _) = left(&disk);
+        let whole = u32::try_from(length.saturating_sub(begins_at) / 128).unwrap();
+        let expected = (before + whole).min(sent);
+        assert!(left.iter().copied().eq(1..=expected), "cut at {length}");
+    }
+}
+
+#[test]
+fn a_hundred_thousand_flipped_bits() {
+    let (disk, segments, sent) = two_segments();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    // Ten at a time: a start costs more than a flip.
+    for round in 0..10_000 {
+        let disk = disk.copy();
+        let mut touched = BTreeSet::new();
+        for _ in 0..10 {
+            let one = &segments[random(2)];
+            disk.edit(&one.name, |bytes| {
+                let begins_at = 64 + 64;
+                let at = random(bytes.len());
+                bytes[at] ^= 1 << random(8);
+                if let Some(behind) = at.checked_sub(begins_at) {
+                    touched.insert(one.first + behind as u64 / 128);
+                }
+            });
+        }
+        let (left, damaged) = left(&disk);
+        let expected = (1..=u64::from(sent)).filter(|n| !touched.contains(n));
+        assert!(
+            left.iter().map(|n| u64::from(*n)).eq(expected),
+            "round {round}: {touched:?}"
+        );
+        // The last record of all is the end of the log when it is damaged, and no span.
+        touched.remove(&u64::from(sent));
+        assert!(damaged > 0 || touched.is_empty(), "round {round}: not said");
+    }
+}

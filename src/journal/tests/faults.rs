@@ -1,0 +1,351 @@
+//! Crashes, power cuts, full disks and failing syncs in every order: what was answered is stored,
+//! once. And the mistakes that these tests must catch.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::test_runner::{TestError, TestRunner};
+
+use super::hit;
+use super::model::Model;
+use crate::domain::record::{Hit, Target};
+use crate::domain::time::Micros;
+use crate::journal::drain::Drainer;
+use crate::journal::sabotage::{self, Sabotage};
+use crate::journal::{Entry, Journal, JournalOptions, Keeper, SideKind, Syncer, frame};
+
+const RINGS: u8 = 2;
+const CASES: u32 = 2_000;
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// A worker keeps so many hits.
+    Keep(u8, u8),
+    /// A handler hands over an act and waits.
+    Act,
+    Drain,
+    Sync,
+    /// Settling reads, and the store takes it.
+    Settle,
+    /// Settled segments go.
+    Expire,
+    /// The kernel writes something back.
+    WriteBack(u64),
+    FailSync,
+    Full(bool),
+    Kill,
+    Cut(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        8 => (0..RINGS, 1..12_u8).prop_map(|(worker, hits)| Step::Keep(worker, hits)),
+        2 => Just(Step::Act),
+        6 => Just(Step::Drain),
+        6 => Just(Step::Sync),
+        3 => Just(Step::Settle),
+        1 => Just(Step::Expire),
+        1 => any::<u64>().prop_map(Step::WriteBack),
+        1 => Just(Step::FailSync),
+        1 => any::<bool>().prop_map(Step::Full),
+        2 => Just(Step::Kill),
+        2 => any::<u64>().prop_map(Step::Cut),
+    ];
+    prop::collection::vec(step, 1..60)
+}
+
+/// Mistakes outside the journal's own code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Mistake {
+    #[default]
+    None,
+    SkipSync,
+    SkipDirectorySync,
+    AnswerBeforeKeeping,
+    PositionApart,
+    ExpireUnsettled,
+}
+
+/// One life of the process.
+struct Life {
+    journal: Arc<Journal>,
+    keepers: Vec<Keeper>,
+    drainer: Drainer,
+    syncer: Syncer,
+}
+
+/// What is stored: rows and position move together.
+#[derive(Clone, Debug, Default)]
+struct Stored {
+    rows: Vec<u32>,
+    position: u64,
+}
+
+struct World {
+    disk: Model,
+    life: Option<Life>,
+    stored: Stored,
+    /// Answered, and lost at most by a power cut.
+    kept: BTreeMap<u32, (usize, u64)>,
+    /// Answered, and lost by nothing.
+    safe: BTreeSet<u32>,
+    /// Handed over and not answered yet, by ticket.
+    acts: BTreeMap<u64, u32>,
+    /// Sent, answered or not.
+    sent: u32,
+    /// Answered, but not kept yet.
+    early: Vec<(usize, u32)>,
+    mistake: Mistake,
+}
+
+fn options() -> JournalOptions {
+    JournalOptions {
+        rings: RINGS,
+        ring_slots: 16,
+        segment_bytes_max: 3_000,
+        ..JournalOptions::default()
+    }
+}
+
+impl World {
+    fn new(mistake: Mistake) -> Self {
+        let disk = Model::default();
+        disk.set(|faults| {
+            faults.skip_sync = mistake == Mistake::SkipSync;
+            faults.skip_directory_sync = mistake == Mistake::SkipDirectorySync;
+        });
+        let mut world = Self {
+            disk,
+            life: None,
+            stored: Stored::default(),
+            kept: BTreeMap::new(),
+            safe: BTreeSet::new(),
+            acts: BTreeMap::new(),
+            sent: 0,
+            early: Vec::new(),
+            mistake,
+        };
+        world.start();
+        world
+    }
+
+    fn start(&mut self) {
+        let journal = Journal::open_on(Arc::new(self.disk.clone()), options()).unwrap();
+        journal.skip_to(self.stored.position);
+        let mut keepers: Vec<_> = (0..RINGS).filter_map(|_| journal.keeper()).collect();
+        keepers.reverse();
+        self.life = Some(Life {
+            keepers,
+            drainer: journal.drainer(),
+            syncer: journal.syncer(),
+            journal,
+        });
+    }
+
+    fn step(&mut self, step: &Step) {
+        let Some(life) = &mut self.life else { return };
+        match step {
+            Step::Keep(worker, hits) => {
+                let worker = usize::from(*worker);
+                for _ in 0..*hits {
+                    self.sent += 1;
+                    if self.mistake == Mistake::AnswerBeforeKeeping {
+                        self.kept.insert(self.sent, (worker, u64::MAX));
+                        self.early.push((worker, self.sent));
+                    } else if let Some(slot) = keep(life, worker, self.sent) {
+                        self.kept.insert(self.sent, (worker, slot));
+                    }
+                }
+            }
+            Step::Act => {
+                self.sent += 1;
+                let ticket = life.journal.lane.submit(&frame::hit(&hit(self.sent)));
+                self.acts.insert(ticket.unwrap(), self.sent);
+            }
+            Step::Drain => {
+                for (worker, n) in self.early.drain(..) {
+                    keep(life, worker, n);
+                }
+                let _full = life.drainer.round();
+                self.note();
+            }
+            Step::Sync => {
+                let _failed = life.syncer.round(Duration::ZERO);
+                self.note();
+            }
+            Step::Settle => self.settle(),
+            Step::Expire => {
+                let settled = match self.mistake {
+                    Mistake::ExpireUnsettled => u64::MAX - 1,
+                    _ => self.stored.position,
+                };
+                let late = Micros::new(i64::MAX);
+                life.journal.expire(settled, late).unwrap();
+            }
+            Step::WriteBack(seed) => self.disk.write_back(coin(*seed)),
+            Step::FailSync => self.disk.set(|faults| faults.fail_sync = true),
+            Step::Full(full) => self.disk.set(|faults| faults.full = *full),
+            Step::Kill => {
+                self.die();
+                self.disk.kill();
+                self.start();
+            }
+            Step::Cut(seed) => {
+                self.die();
+                self.disk.cut(coin(*seed));
+                self.kept.clear();
+                self.start();
+            }
+        }
+    }
+
+    fn die(&mut self) {
+        self.note();
+        self.life = None;
+        self.acts.clear();
+        self.early.clear();
+        // Somebody makes room before the next start.
+        self.disk.set(|faults| faults.full = false);
+        self.disk.set(|faults| faults.fail_sync = false);
+    }
+
+    /// Notes what became safe, as whoever waits for it would be told.
+    fn note(&mut self) {
+        let Some(life) = &self.life else { return };
+        let (rings, synced) = (&life.journal.rings, *life.journal.synced.borrow());
+        let safe = self
+            .kept
+            .extract_if(.., |_, (worker, slot)| rings[*worker].synced() >= *slot);
+        self.safe.extend(safe.map(|(n, _)| n));
+        let over = self.acts.extract_if(.., |ticket, _| {
+            synced.ticket >= *ticket || synced.refused >= *ticket
+        });
+        let over = over.filter(|(ticket, _)| synced.refused < *ticket);
+        self.safe.extend(over.map(|(_, n)| n));
+    }
+
+    fn settle(&mut self) {
+        let Some(life) = &self.life else { return };
+        let mut reader = life.journal.reader(self.stored.position);
+        for (_, entry) in reader.read(1_000).unwrap() {
+            if let Entry::Hit(Hit {
+                target: Target::Campaign(_, n),
+                ..
+            }) = entry
+            {
+                self.stored.rows.push(n);
+            }
+        }
+        if self.mistake != Mistake::PositionApart || self.sent.is_multiple_of(3) {
+            self.stored.position = reader.position();
+        }
+    }
+
+    /// Everything in order at last; then the accounts must agree.
+    fn check(mut self) -> Result<(), String> {
+        self.die();
+        self.disk.kill();
+        self.start();
+        for _ in 0..3 {
+            self.step(&Step::Drain);
+            self.step(&Step::Sync);
+        }
+        self.settle();
+        let mut seen = BTreeSet::new();
+        for row in &self.stored.rows {
+            if !seen.insert(*row) {
+                return Err(format!("{row} is stored twice"));
+            }
+            if *row == 0 || *row > self.sent {
+                return Err(format!("{row} was never sent"));
+            }
+        }
+        let answered = self.safe.iter().chain(self.kept.keys());
+        let lost: Vec<_> = answered.filter(|n| !seen.contains(n)).collect();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        Err(format!("answered and lost: {lost:?}"))
+    }
+}
+
+fn keep(life: &mut Life, worker: usize, n: u32) -> Option<u64> {
+    // Some bring a text: records of several slots.
+    let agent = if n.is_multiple_of(5) { u64::from(n) } else { 0 };
+    let hit = Hit { agent, ..hit(n) };
+    let text = |_: SideKind| vec![b'x'; usize::try_from(n % 300).unwrap()];
+    let kept = life.keepers[worker].keep(&hit, &text).ok()?;
+    assert_eq!(usize::from(kept.ring), worker);
+    Some(kept.slot)
+}
+
+/// A coin that falls by `seed`.
+fn coin(seed: u64) -> impl FnMut() -> bool {
+    let mut state = seed | 1;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state & 64 == 0
+    }
+}
+
+fn run(steps: &[Step], mistake: Mistake) -> Result<(), String> {
+    let mut world = World::new(mistake);
+    for step in steps {
+        world.step(step);
+    }
+    world.check()
+}
+
+fn runner(cases: u32) -> TestRunner {
+    TestRunner::new(ProptestConfig {
+        max_shrink_iters: 2_000,
+        source_file: Some(file!()),
+        ..ProptestConfig::with_cases(cases)
+    })
+}
+
+fn cases() -> u32 {
+    #[expect(clippy::disallowed_methods, reason = "./test --full asks for more")]
+    let asked = std::env::var("CUPEL_FAULT_CASES").ok();
+    asked.and_then(|cases| cases.parse().ok()).unwrap_or(CASES)
+}
+
+#[test]
+fn what_was_answered_is_stored_once_whatever_fails() {
+    let done = runner(cases()).run(&steps(), |steps| {
+        run(&steps, Mistake::None).map_err(TestCaseError::fail)
+    });
+    if let Err(TestError::Fail(why, steps)) = done {
+        panic!("{why}\n{steps:#?}");
+    }
+    done.unwrap();
+}
+
+#[test]
+fn every_mistake_is_caught() {
+    let ours = [
+        Mistake::SkipSync,
+        Mistake::SkipDirectorySync,
+        Mistake::AnswerBeforeKeeping,
+        Mistake::PositionApart,
+        Mistake::ExpireUnsettled,
+    ];
+    let inside = [Sabotage::NoSums, Sabotage::SyncAgain];
+    let ours = ours.map(|mistake| (mistake, None));
+    let inside = inside.map(|sabotage| (Mistake::None, Some(sabotage)));
+    for (mistake, sabotage) in ours.into_iter().chain(inside) {
+        let mut runner = TestRunner::new(ProptestConfig {
+            max_shrink_iters: 0,
+            failure_persistence: None,
+            ..ProptestConfig::with_cases(CASES)
+        });
+        let caught = runner.run(&steps(), |steps| {
+            sabotage::with(sabotage, || run(&steps, mistake)).map_err(TestCaseError::fail)
+        });
+        assert!(caught.is_err(), "nobody noticed {mistake:?} {sabotage:?}");
+    }
+}

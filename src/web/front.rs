@@ -1,0 +1,118 @@
+//! The public listener's outermost service: hits are answered here, beneath actix-web, and
+//! everything else goes to the App behind it.
+//!
+//! A click, open or short link needs no routing, extractors or middleware, and what those cost is
+//! a fifth of the hit (docs/performance.md). The App behind answers the same requests the same
+//! way, for listeners that have no front.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use actix_http::body::BoxBody;
+use actix_http::{Request, Response};
+use actix_service::{IntoServiceFactory, Service, ServiceFactory, map_config};
+use actix_web::dev::{AppConfig, ServiceResponse};
+use actix_web::{App, Error, web};
+
+use super::worker::Worker;
+use super::{Parts, public, redirect};
+
+type Answer = Result<Response<BoxBody>, Error>;
+type Pending = Pin<Box<dyn Future<Output = Answer>>>;
+
+/// Makes the service of each worker of the public listener.
+#[derive(Clone)]
+pub struct FrontFactory {
+    parts: web::Data<Parts>,
+}
+
+impl FrontFactory {
+    /// For these parts.
+    #[must_use]
+    pub fn new(parts: web::Data<Parts>) -> Self {
+        Self { parts }
+    }
+}
+
+impl ServiceFactory<Request> for FrontFactory {
+    type Response = Response<BoxBody>;
+    type Error = Error;
+    type Config = ();
+    type Service = Front;
+    type InitError = ();
+    type Future = Pin<Box<dyn Future<Output = Result<Front, ()>>>>;
+
+    fn new_service(&self, (): ()) -> Self::Future {
+        let worker = Rc::new(Worker::new(self.parts.clone()));
+        let app = App::new().configure(public(&worker));
+        let app = map_config(app.into_factory(), |()| AppConfig::default());
+        let service = app.new_service(());
+        Box::pin(async move {
+            let app = service.await?;
+            let app = Rc::new(move |request| {
+                let answered = app.call(request);
+                Box::pin(async { answered.await.map(response) }) as Pending
+            });
+            Ok(Front { worker, app })
+        })
+    }
+}
+
+fn response(answered: ServiceResponse) -> Response<BoxBody> {
+    let (_request, response) = answered.into_parts();
+    response.into()
+}
+
+/// The service of one worker.
+pub struct Front {
+    worker: Rc<Worker>,
+    app: Rc<dyn Fn(Request) -> Pending>,
+}
+
+impl Service<Request> for Front {
+    type Response = Response<BoxBody>;
+    type Error = Error;
+    type Future = Answering;
+
+    fn poll_ready(&self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&self, request: Request) -> Answering {
+        let Some(reply) = redirect::answer(&self.worker, request.head()) else {
+            return Answering::Later((self.app)(request));
+        };
+        let Some(kept) = reply.wait_for else {
+            return Answering::Now(Some(reply.response));
+        };
+        let worker = Rc::clone(&self.worker);
+        Answering::Later(Box::pin(async move {
+            worker.journal.until_synced(kept).await;
+            Ok(reply.response)
+        }))
+    }
+}
+
+/// An answer that is there, or comes.
+pub enum Answering {
+    /// There; taken by the first poll.
+    Now(Option<Response<BoxBody>>),
+    /// Of the App, or waiting for the disk.
+    Later(Pending),
+}
+
+impl Future for Answering {
+    type Output = Answer;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
+        match self.get_mut() {
+            Self::Now(response) => {
+                let response = response.take();
+                Poll::Ready(Ok(response.unwrap_or_else(Response::internal_server_error)))
+            }
+            Self::Later(pending) => pending.as_mut().poll(context),
+        }
+    }
+}

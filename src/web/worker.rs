@@ -1,0 +1,74 @@
+//! What one worker thread of the public listener owns: nobody else touches it, so nothing locks.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ops::Deref;
+
+use actix_web::web;
+
+use crate::domain::record::Hit;
+use crate::journal::{Durability, Keeper, Kept, Reason, SideKind};
+use crate::judge::AgentFacts;
+
+use super::Parts;
+
+/// Agent strings whose facts a worker remembers.
+const AGENTS_MAX: usize = 8_192;
+
+/// One worker of the public listener. It reads as the [`Parts`] that all share.
+pub(super) struct Worker {
+    parts: web::Data<Parts>,
+    /// `None` if the journal has no ring left, which more workers than rings would bring about.
+    keeper: Option<RefCell<Keeper>>,
+    agents: RefCell<HashMap<u64, AgentFacts>>,
+}
+
+impl Worker {
+    /// Takes a ring of the journal until it is dropped.
+    pub(super) fn new(parts: web::Data<Parts>) -> Self {
+        let keeper = parts.journal.keeper().map(RefCell::new);
+        if keeper.is_none() {
+            tracing::error!("web: a worker has no ring; its hits are answered and not kept");
+        }
+        Self {
+            parts,
+            keeper,
+            agents: RefCell::default(),
+        }
+    }
+
+    /// Keeps a hit, and says what to wait for before it may be answered, if anything.
+    pub(super) fn keep(&self, hit: &Hit, text: &dyn Fn(SideKind) -> Vec<u8>) -> Option<Kept> {
+        let kept = match &self.keeper {
+            Some(keeper) => keeper.borrow_mut().keep(hit, text),
+            None => Err(Reason::RingFull),
+        };
+        match kept {
+            Ok(kept) => (self.journal.durability() == Durability::Sync).then_some(kept),
+            Err(reason) => {
+                self.counters.say_dropped(hit.at, reason);
+                None
+            }
+        }
+    }
+
+    /// What is known of the agent string behind `id`; `classify` finds it out the first time.
+    pub(super) fn agent(&self, id: u64, classify: impl FnOnce() -> AgentFacts) -> AgentFacts {
+        let mut known = self.agents.borrow_mut();
+        if let Some(facts) = known.get(&id) {
+            return *facts;
+        }
+        if known.len() >= AGENTS_MAX {
+            known.clear();
+        }
+        *known.entry(id).or_insert_with(classify)
+    }
+}
+
+impl Deref for Worker {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
