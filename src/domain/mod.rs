@@ -8,6 +8,7 @@ pub mod act;
 pub mod campaign;
 pub mod destination;
 pub mod hit;
+pub mod id_map;
 pub mod judgement;
 pub mod keys;
 pub mod message;

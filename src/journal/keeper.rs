@@ -1,10 +1,9 @@
 //! What one worker keeps its hits with.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
+use crate::domain::id_map::IdSet;
 use crate::domain::record::Hit;
 use crate::domain::time::Micros;
 
@@ -16,25 +15,6 @@ use super::{Journal, Kept};
 /// Ids whose text a worker remembers to have kept. Beyond, all are forgotten.
 const KNOWN_MAX: usize = 65_536;
 const HOUR_MICROS: i64 = 3_600_000_000;
-
-/// Ids are keyed hashes already.
-#[derive(Debug, Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn write(&mut self, bytes: &[u8]) {
-        let id = bytes.first_chunk().copied().unwrap_or_default();
-        self.0 = u64::from_ne_bytes(id);
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        self.0 = id;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
 
 /// How many new texts an hour may bring, over all workers.
 #[derive(Debug, Default)]
@@ -64,7 +44,7 @@ pub struct Keeper {
     producer: Option<Producer>,
     /// Ids whose text was kept within the hour: nearer to each record that names it than
     /// segments are kept.
-    known: HashSet<u64, BuildHasherDefault<AsItIs>>,
+    known: IdSet<u64>,
     known_hour: i64,
     text: Vec<u8>,
 }
@@ -74,7 +54,7 @@ impl Keeper {
         Self {
             journal,
             producer: Some(producer),
-            known: HashSet::default(),
+            known: IdSet::default(),
             known_hour: 0,
             text: Vec::new(),
         }

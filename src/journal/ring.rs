@@ -123,9 +123,12 @@ impl Ring {
     }
 
     fn copy_slot(&self, n: u64, to: &mut Vec<u8>) {
-        for word in self.slot(n) {
-            to.extend_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
+        let mut bytes = [0; SLOT_BYTES];
+        let words = bytes.chunks_exact_mut(WORD_BYTES).zip(self.slot(n));
+        for (bytes, word) in words {
+            bytes.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
         }
+        to.extend_from_slice(&bytes);
     }
 
     /// Wipes the slots after `from` up to `to`, which are in the log by now, and gives them back.

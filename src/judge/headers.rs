@@ -12,26 +12,35 @@ macro_rules! headers {
             $( $(#[$meta])* pub $field: Option<&'a [u8]>, )+
         }
 
+        /// How many headers rules read.
+        const COUNT: usize = [$( $name, )+].len();
+
         impl<'a> Headers<'a> {
             /// Names of the headers that rules read, in lower case.
             pub const NAMES: &'static [&'static str] = &[$( $name, )+];
 
-            /// Takes note of one header, if a rule reads it; call it once per header, in order.
-            /// The first value of a repeated header wins: browsers send none of these twice.
-            pub fn set(&mut self, lower_case_name: &str, value: &'a [u8]) {
+            /// Takes note of one header, if a rule reads it, and says whether one does; call it
+            /// once per header, in order. The first value of a repeated header wins: browsers
+            /// send none of these twice.
+            pub fn set(&mut self, lower_case_name: &str, value: &'a [u8]) -> bool {
                 match lower_case_name {
                     $( $name => {
                         self.$field.get_or_insert(value);
+                        true
                     } )+
-                    _ => {}
+                    _ => false,
                 }
+            }
+
+            /// Every header that rules read, in the order of `NAMES`.
+            pub fn values(&self) -> [Option<&'a [u8]>; COUNT] {
+                [$( self.$field, )+]
             }
 
             /// The headers that were sent, with their values, in the order of `NAMES`.
             pub fn sent(&self) -> impl Iterator<Item = (&'static str, &'a [u8])> {
-                [$( ($name, self.$field), )+]
-                    .into_iter()
-                    .filter_map(|(name, value)| Some((name, value?)))
+                let named = Self::NAMES.iter().copied().zip(self.values());
+                named.filter_map(|(name, value)| Some((name, value?)))
             }
         }
     };

@@ -11,6 +11,7 @@ mod counters;
 mod error;
 mod front;
 mod health;
+mod ids;
 mod pages;
 mod record;
 mod redirect;

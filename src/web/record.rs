@@ -1,12 +1,10 @@
 //! From a request to a kept hit: what was seen, how it is judged, what may be recorded.
 
 use std::fmt::Write;
-use std::hash::Hasher;
 use std::net::{IpAddr, Ipv4Addr};
 
 use actix_http::RequestHead;
 use actix_web::http::{Method as HttpMethod, Version};
-use siphasher::sip::SipHasher13;
 
 use crate::domain::campaign::PrivacyLevel;
 use crate::domain::hit::{Answer, HitKind, HttpVersion, Method, Scheme, TokenState, Via};
@@ -28,22 +26,28 @@ pub(super) struct Seen<'r> {
     pub(super) method: Method,
     client: Client,
     http: HttpVersion,
+    /// Sum of the hashes of the names that no rule reads.
+    other_names: u64,
 }
 
 impl<'r> Seen<'r> {
-    pub(super) fn new(parts: &Parts, head: &'r RequestHead) -> Self {
+    pub(super) fn new(worker: &Worker, head: &'r RequestHead) -> Self {
         let mut headers = Headers::default();
+        let mut other_names = 0_u64;
         for (name, value) in &head.headers {
-            headers.set(name.as_str(), value.as_bytes());
+            if !headers.set(name.as_str(), value.as_bytes()) {
+                other_names = other_names.wrapping_add(worker.ids.of_name(name));
+            }
         }
         let peer = head
             .peer_addr
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.ip());
-        let trusted = &parts.config.trusted_proxies;
+        let trusted = &worker.config.trusted_proxies;
         Self {
             head,
             headers,
-            at: parts.clock.now(),
+            other_names,
+            at: worker.clock.now(),
             method: match head.method {
                 HttpMethod::GET => Method::Get,
                 HttpMethod::HEAD => Method::Head,
@@ -68,30 +72,6 @@ impl<'r> Seen<'r> {
             return level.strictest(parts.config.privacy_signals.level());
         }
         level
-    }
-
-    /// Id of the agent string; 0 where none was sent.
-    fn agent_id(&self, parts: &Parts) -> u64 {
-        self.headers
-            .user_agent
-            .map_or(0, |agent| hash(parts, agent))
-    }
-
-    /// Id of the header set: names, and the values that rules read. The names' hashes are added
-    /// up, since the order in which they came is not known by now.
-    fn headers_id(&self, parts: &Parts) -> u64 {
-        let names = self.head.headers.keys();
-        let names = names.fold(0_u64, |sum, name| {
-            sum.wrapping_add(hash(parts, name.as_str().as_bytes()))
-        });
-        let mut hasher = SipHasher13::new_with_key(&parts.id_key);
-        hasher.write_u64(names);
-        for (name, value) in self.fingerprint() {
-            hasher.write(name.as_bytes());
-            hasher.write(value);
-            hasher.write_u8(0xff);
-        }
-        hasher.finish().max(1)
     }
 
     /// Values that rules read, but the agent string, which has an id of its own.
@@ -129,12 +109,6 @@ impl<'r> Seen<'r> {
     }
 }
 
-fn hash(parts: &Parts, bytes: &[u8]) -> u64 {
-    let mut hasher = SipHasher13::new_with_key(&parts.id_key);
-    hasher.write(bytes);
-    hasher.finish().max(1)
-}
-
 /// What was asked for and how it is answered: everything of a hit but who asked.
 #[derive(Clone, Copy)]
 pub(super) struct Asked {
@@ -157,7 +131,7 @@ pub(super) fn judged(worker: &Worker, seen: &Seen<'_>, asked: &Asked) -> Option<
     if level == PrivacyLevel::None {
         return None;
     }
-    let agent = seen.agent_id(parts);
+    let agent = worker.ids.of_agent(&seen.headers);
     let network = parts.networks.facts(seen.client.address);
     let observed = Observed {
         kind: asked.kind,
@@ -179,7 +153,7 @@ pub(super) fn judged(worker: &Worker, seen: &Seen<'_>, asked: &Asked) -> Option<
         message: asked.message,
         address: Some(seen.client.address),
         agent,
-        headers: seen.headers_id(parts),
+        headers: worker.ids.of_headers(&seen.headers, seen.other_names),
         facts,
         network,
         kind: asked.kind,

@@ -1,16 +1,17 @@
 //! What one worker thread of the public listener owns: nobody else touches it, so nothing locks.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::ops::Deref;
 
 use actix_web::web;
 
+use crate::domain::id_map::IdMap;
 use crate::domain::record::Hit;
 use crate::journal::{Durability, Keeper, Kept, Reason, SideKind};
 use crate::judge::AgentFacts;
 
 use super::Parts;
+use super::ids::Ids;
 
 /// Agent strings whose facts a worker remembers.
 const AGENTS_MAX: usize = 8_192;
@@ -20,7 +21,8 @@ pub(super) struct Worker {
     parts: web::Data<Parts>,
     /// `None` if the journal has no ring left, which more workers than rings would bring about.
     keeper: Option<RefCell<Keeper>>,
-    agents: RefCell<HashMap<u64, AgentFacts>>,
+    agents: RefCell<IdMap<u64, AgentFacts>>,
+    pub(super) ids: Ids,
 }
 
 impl Worker {
@@ -31,6 +33,7 @@ impl Worker {
             tracing::error!("web: a worker has no ring; its hits are answered and not kept");
         }
         Self {
+            ids: Ids::new(&parts.id_key),
             parts,
             keeper,
             agents: RefCell::default(),
