@@ -146,6 +146,19 @@ impl App {
         &self.parts.base_url
     }
 
+    /// What answers the public listener's requests: for listeners of another kind, and to be
+    /// measured without any.
+    #[must_use]
+    pub fn public_service(&self) -> web::FrontFactory {
+        web::FrontFactory::new(self.parts.clone())
+    }
+
+    /// The journal; it moves only while its drainer and syncer run.
+    #[must_use]
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.parts.journal
+    }
+
     /// The API key of a first start, if none was ever made.
     ///
     /// # Errors
