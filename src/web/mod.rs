@@ -137,10 +137,13 @@ pub async fn adopt(
     api::adopt(store, extra, now).await
 }
 
-/// Everything that the store knows of campaigns, links and short links, as changes.
+/// Gives `take` everything that the store knows of campaigns, links and short links.
 ///
 /// # Errors
 /// The store is not available.
-pub async fn stored_catalogue(store: &Store) -> Result<Vec<crate::resolve::Change>, StoreError> {
-    api::stored_catalogue(store).await
+pub async fn stored_catalogue(
+    store: &Store,
+    take: impl FnMut(crate::resolve::Change),
+) -> Result<(), StoreError> {
+    api::stored_catalogue(store, take).await
 }

@@ -27,6 +27,8 @@ const BODY_BYTES_MAX: usize = 32 << 20;
 /// Rows of one page of a list.
 const PAGE_ROWS_MAX: u32 = 1_000;
 const PAGE_ROWS: u32 = 100;
+/// Rows that are read at once when everything is read.
+const LOAD_ROWS: u32 = 10_000;
 
 /// The routes.
 pub(super) fn routes(config: &mut web::ServiceConfig) {
@@ -268,23 +270,28 @@ pub(super) async fn adopt(store: &Store, extra: &[Change], now: Micros) -> Resul
     store.adopt_short_links(TenantId::FIRST, &shorts).await
 }
 
-/// Everything that the store knows, as changes of the catalogue.
-pub(super) async fn stored_catalogue(store: &Store) -> Result<Vec<Change>, StoreError> {
-    let mut changes = Vec::new();
+/// Gives `take` everything that the store knows, as changes of the catalogue; a page at a time,
+/// since there may be millions.
+pub(super) async fn stored_catalogue(
+    store: &Store,
+    mut take: impl FnMut(Change),
+) -> Result<(), StoreError> {
     let mut after = 0;
     loop {
-        let rows = store.campaigns(after, PAGE_ROWS_MAX).await?;
+        let rows = store.campaigns(after, LOAD_ROWS).await?;
         let Some(last) = rows.last() else { break };
         after = last.id.get();
-        changes.extend(rows.iter().map(campaigns::change));
+        rows.iter().map(campaigns::change).for_each(&mut take);
     }
-    changes.extend(store.all_links().await?.iter().map(links::change));
+    let links = store.all_links().await?;
+    links.iter().map(links::change).for_each(&mut take);
+    drop(links);
     after = 0;
     loop {
-        let rows = store.short_links(after, PAGE_ROWS_MAX).await?;
+        let rows = store.short_links(after, LOAD_ROWS).await?;
         let Some(last) = rows.last() else { break };
         after = last.id.get();
-        changes.extend(rows.iter().map(short_links::change));
+        rows.iter().map(short_links::change).for_each(&mut take);
     }
-    Ok(changes)
+    Ok(())
 }
