@@ -237,7 +237,7 @@ pub(super) async fn open_store(parts: &Parts, data: &Path) -> Result<(), StoreEr
     }
     parts.earlier_rules.store(Arc::new(earlier));
     let mut taking = parts.catalogue.take_over();
-    web::stored_catalogue(&store, |change| taking.take(change)).await?;
+    web::stored_catalogue(&store, &mut taking).await?;
     let entries = give_back(&store, taking.missing(), now).await?;
     if entries > 0 {
         tracing::warn!(

@@ -223,6 +223,8 @@ impl Catalogue {
     /// The file cannot be read or made. Damaged lines are left out and counted, never an error.
     pub fn open(path: &Path) -> std::io::Result<Self> {
         let mut loading = Loading::new(Snapshot::default());
+        let (links, text_bytes) = LocalCopy::short_links_at_most(path)?;
+        loading.expect(links, text_bytes);
         let copy = LocalCopy::open(path, |change| loading.apply(change))?;
         let mut snapshot = loading.finish();
         snapshot.campaigns.fold();

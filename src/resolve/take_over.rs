@@ -26,6 +26,11 @@ impl Loading {
         }
     }
 
+    /// See [`ShortLinksDraft::expect`].
+    pub(super) fn expect(&mut self, short_links: usize, text_bytes: usize) {
+        self.short_links.expect(short_links, text_bytes);
+    }
+
     pub(super) fn apply(&mut self, change: Change) {
         match change {
             Change::Short(code, link) => self.changed |= self.short_links.take(&code, &link),
@@ -67,6 +72,18 @@ impl<'c> TakeOver<'c> {
             campaigns: HashSet::new(),
             links: HashSet::new(),
         }
+    }
+
+    /// Whether no short link is known here yet.
+    #[must_use]
+    pub fn knows_no_short_links(&self) -> bool {
+        self.began.short_links.len() == 0
+    }
+
+    /// Says how many short links are about to be taken in, and how long their codes and URLs are
+    /// in sum: memory for them is set aside once then. No more than a hint.
+    pub fn expect(&mut self, short_links: usize, text_bytes: usize) {
+        self.loading.expect(short_links, text_bytes);
     }
 
     /// Takes in something that the store holds.

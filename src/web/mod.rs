@@ -137,13 +137,13 @@ pub async fn adopt(
     api::adopt(store, extra, now).await
 }
 
-/// Gives `take` everything that the store knows of campaigns, links and short links.
+/// Gives a take-over everything that the store knows of campaigns, links and short links.
 ///
 /// # Errors
 /// The store is not available.
 pub async fn stored_catalogue(
     store: &Store,
-    take: impl FnMut(crate::resolve::Change),
+    taking: &mut crate::resolve::TakeOver<'_>,
 ) -> Result<(), StoreError> {
-    api::stored_catalogue(store, take).await
+    api::stored_catalogue(store, taking).await
 }

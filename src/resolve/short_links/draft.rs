@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::table::{Draft, Record};
+use super::table::{Draft, HEAD_BYTES, Record};
 use super::{Shard, ShortLink, ShortLinks, left_out, text};
 
 #[derive(Debug)]
@@ -38,6 +38,8 @@ impl ShardDraft {
 pub(in super::super) struct ShortLinksDraft {
     began: ShortLinks,
     shards: Vec<ShardDraft>,
+    /// Links and bytes that a shard without any is made for.
+    room: (usize, usize),
 }
 
 impl ShortLinksDraft {
@@ -48,7 +50,19 @@ impl ShortLinksDraft {
             changed: None,
         };
         let shards = began.shards.iter().map(draft).collect();
-        Self { began, shards }
+        Self {
+            began,
+            shards,
+            room: (0, 0),
+        }
+    }
+
+    /// Says how many links are about to come, and how long their codes and URLs are in sum.
+    /// Buffers that grow leave holes; with this they need not.
+    pub(in super::super) fn expect(&mut self, links: usize, text_bytes: usize) {
+        // Some shards get a little more than others.
+        let each = |all: usize| all / self.shards.len().max(1) * 103 / 100;
+        self.room = (each(links), each(text_bytes + links * HEAD_BYTES));
     }
 
     /// Takes a link in. False if it was known before, exactly like this.
@@ -67,8 +81,11 @@ impl ShortLinksDraft {
         if shard.changed.is_none() && known.is_some_and(|(_, same)| same) {
             return false;
         }
-        let began = &shard.began;
-        let changed = shard.changed.get_or_insert_with(|| began.thaw());
+        let (began, (links, bytes)) = (&shard.began, self.room);
+        let changed = shard.changed.get_or_insert_with(|| match began.len() {
+            0 => Draft::with_room(links, bytes),
+            _ => began.thaw(),
+        });
         if !changed.insert(place.tag, record) {
             left_out();
         }

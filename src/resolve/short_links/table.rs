@@ -18,7 +18,8 @@ use crate::domain::time::Micros;
 
 use super::ShortLink;
 
-const HEAD_BYTES: usize = 8;
+/// What a record takes beside its texts.
+pub(super) const HEAD_BYTES: usize = 8;
 const END_BYTES: usize = 8;
 const DISABLED: u8 = 1;
 const ENDS: u8 = 2;
@@ -95,7 +96,7 @@ pub(super) type Found<'t> = (usize, Record<'t>);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
     text: Bytes,
-    slots: Arc<[u64]>,
+    slots: Arc<Vec<u64>>,
     len: usize,
 }
 
@@ -124,7 +125,7 @@ impl Table {
 
     #[cfg(test)]
     pub(super) fn memory_bytes(&self) -> usize {
-        self.text.len() + size_of_val(&*self.slots)
+        self.text.len() + size_of_val(self.slots.as_slice())
     }
 }
 
@@ -139,6 +140,15 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    /// An empty one with room for so much.
+    pub(super) fn with_room(links: usize, text_bytes: usize) -> Self {
+        Self {
+            text: Vec::with_capacity(text_bytes),
+            slots: vec![FREE; slots_for(links)],
+            ..Self::default()
+        }
+    }
+
     pub(super) fn thaw(table: &Table) -> Self {
         Self {
             text: table.text.to_vec(),
@@ -207,15 +217,27 @@ impl Draft {
         (self.text, self.slots, self.dead) = (text, slots, 0);
     }
 
-    /// The table, in exactly the memory that it needs.
+    /// The table, in the memory that it needs and an eighth more at most.
     pub(super) fn freeze(mut self) -> Table {
         if self.dead > 0 {
             self.compact(self.text.len() - self.dead);
         }
+        // Copied, not shrunk: an allocator may keep what is cut off. But where room was made for
+        // just so much, a copy would leave a hole as large as the table.
+        let text = if fits(self.text.len(), self.text.capacity()) {
+            Bytes::from(self.text)
+        } else {
+            Bytes::copy_from_slice(&self.text)
+        };
+        let wanted = slots_for(self.len);
+        let slots = if fits(wanted, self.slots.len()) {
+            self.slots
+        } else {
+            spread(&self.slots, wanted)
+        };
         Table {
-            // Copied, not shrunk: an allocator may keep what is cut off.
-            text: Bytes::copy_from_slice(&self.text),
-            slots: spread(&self.slots, slots_for(self.len)).into(),
+            text,
+            slots: Arc::new(slots),
             len: self.len,
         }
     }
@@ -227,6 +249,11 @@ impl Draft {
     pub(super) const fn text_bytes(&self) -> usize {
         self.text.len()
     }
+}
+
+/// Whether what there is is hardly more than what is needed.
+const fn fits(needed: usize, there_is: usize) -> bool {
+    there_is <= needed + needed / 8
 }
 
 /// Slots of an index: three in four are taken.

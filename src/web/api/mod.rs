@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::domain::campaign::{CampaignId, TenantId};
 use crate::domain::destination::Destination;
 use crate::domain::time::Micros;
-use crate::resolve::Change;
+use crate::resolve::{Change, TakeOver};
 use crate::store::{CampaignRow, LinkRow, ShortLinkRow, Store, StoreError};
 
 use super::Parts;
@@ -270,12 +270,17 @@ pub(super) async fn adopt(store: &Store, extra: &[Change], now: Micros) -> Resul
     store.adopt_short_links(TenantId::FIRST, &shorts).await
 }
 
-/// Gives `take` everything that the store knows, as changes of the catalogue; a page at a time,
-/// since there may be millions.
+/// Gives a take-over everything that the store knows; a page at a time, since there may be
+/// millions.
 pub(super) async fn stored_catalogue(
     store: &Store,
-    mut take: impl FnMut(Change),
+    taking: &mut TakeOver<'_>,
 ) -> Result<(), StoreError> {
+    if taking.knows_no_short_links() {
+        let (links, text_bytes) = store.short_links_size().await?;
+        taking.expect(links, text_bytes);
+    }
+    let mut take = |change| taking.take(change);
     let mut after = 0;
     loop {
         let rows = store.campaigns(after, LOAD_ROWS).await?;
