@@ -3,7 +3,8 @@
 //! starts while the database is away still redirects.
 //!
 //! Readers load a snapshot and never wait. A snapshot is a frozen base and a small delta; an edit
-//! copies the delta alone, and folds it into a new base when it has grown.
+//! copies the delta alone, and folds it into a new base when it has grown. Short links, of which
+//! there may be millions, lie in tables of bytes (`short_links/`) and are never a list of changes.
 
 pub mod fill;
 mod key_ring;

@@ -146,3 +146,134 @@ impl<'c> TakeOver<'c> {
         kept
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::campaign::{LinkKind, PrivacyLevel, ShortLinkId, TenantId};
+    use crate::domain::destination::Destination;
+    use crate::resolve::{Campaign, Link, ShortLink};
+
+    fn campaign(id: u32) -> Change {
+        Change::Campaign(Campaign {
+            id: CampaignId::new(id).unwrap(),
+            tenant: TenantId::FIRST,
+            home: Destination::parse("https://home.example/").unwrap(),
+            level: PrivacyLevel::Individual,
+            links: Vec::new(),
+        })
+    }
+
+    fn link(of: u32, number: u32) -> Change {
+        Change::Link(
+            CampaignId::new(of).unwrap(),
+            Link {
+                number: LinkNumber::new(number).unwrap(),
+                kind: LinkKind::Content,
+                action: None,
+                destination: Destination::parse("https://a.example/?{v1}").unwrap(),
+                disabled: false,
+            },
+        )
+    }
+
+    fn short(code: &str, id: u32) -> Change {
+        let link = ShortLink {
+            id: ShortLinkId::new(id).unwrap(),
+            destination: Destination::parse("https://b.example/").unwrap(),
+            expires_at: None,
+            disabled: false,
+        };
+        Change::Short(code.to_owned(), link)
+    }
+
+    /// Lines of what a catalogue holds, in one order.
+    fn held(catalogue: &Catalogue) -> Vec<String> {
+        let changes = catalogue.load();
+        let mut lines: Vec<_> = changes.changes().map(|one| format!("{one:?}")).collect();
+        lines.sort();
+        lines
+    }
+
+    #[test]
+    fn what_the_store_lacks_is_missing_and_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("catalogue");
+        let catalogue = Catalogue::open(&path).unwrap();
+        let known = [
+            campaign(1),
+            link(1, 1),
+            link(1, 2),
+            campaign(2),
+            link(2, 1),
+            short("one", 1),
+            short("two", 2),
+        ];
+        catalogue.apply(known.to_vec()).unwrap();
+        let mut taking = catalogue.take_over();
+        for change in [campaign(1), link(1, 2), short("two", 9), short("new", 3)] {
+            taking.take(change);
+        }
+        let mut missing: Vec<_> = taking.missing().collect();
+        let place = |wanted: &Change| missing.iter().position(|one| one == wanted);
+        assert!(place(&campaign(2)) < place(&link(2, 1)), "campaigns first");
+        missing.sort_by_key(|one| format!("{one:?}"));
+        assert_eq!(
+            missing,
+            [campaign(2), link(1, 1), link(2, 1), short("one", 1)]
+        );
+        taking.finish().unwrap();
+        let now = catalogue.load();
+        assert_eq!(now.sizes(), (2, 3));
+        assert_eq!(now.short_link("two").unwrap().id.get(), 9, "the store's");
+        assert_eq!(held(&Catalogue::open(&path).unwrap()), held(&catalogue));
+    }
+
+    #[test]
+    fn a_copy_that_says_the_same_is_not_written_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("catalogue");
+        let catalogue = Catalogue::open(&path).unwrap();
+        let all = [campaign(1), link(1, 1), short("one", 1)];
+        catalogue.apply(all.to_vec()).unwrap();
+        let take_over = |changes: &[Change]| {
+            let mut taking = catalogue.take_over();
+            changes.iter().for_each(|one| taking.take(one.clone()));
+            taking.finish().unwrap();
+            std::fs::read(&path).unwrap()
+        };
+        // Appending begins with a line end; rewriting does not.
+        assert_eq!(take_over(&all)[0], b'\n');
+        catalogue.apply(vec![short("one", 2)]).unwrap();
+        assert_ne!(take_over(&[])[0], b'\n', "a line that no longer counts");
+        catalogue.apply(vec![short("two", 2)]).unwrap();
+        let mut torn = std::fs::OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .unwrap();
+        std::io::Write::write_all(&mut torn, b"damage\n").unwrap();
+        let again = Catalogue::open(&path).unwrap();
+        again.take_over().finish().unwrap();
+        let mended = std::fs::read(&path).unwrap();
+        assert!(!mended.windows(6).any(|bytes| bytes == b"damage"));
+        assert_eq!(held(&Catalogue::open(&path).unwrap()), held(&catalogue));
+    }
+
+    #[test]
+    fn an_edit_meanwhile_is_not_lost() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("catalogue");
+        let catalogue = Catalogue::open(&path).unwrap();
+        catalogue.apply(vec![short("one", 1)]).unwrap();
+        let mut taking = catalogue.take_over();
+        taking.take(short("one", 1));
+        let late = [short("one", 5), short("late", 6), campaign(1), link(1, 1)];
+        catalogue.apply(late.to_vec()).unwrap();
+        catalogue.set_keys(std::collections::HashMap::new());
+        taking.finish().unwrap();
+        let now = catalogue.load();
+        assert_eq!(now.sizes(), (1, 2));
+        assert_eq!(now.short_link("one").unwrap().id.get(), 5);
+        assert_eq!(held(&Catalogue::open(&path).unwrap()), held(&catalogue));
+    }
+}
