@@ -98,6 +98,8 @@ pub(super) struct Table {
     text: Bytes,
     slots: Arc<Vec<u64>>,
     len: usize,
+    /// Bytes of records that others have replaced.
+    dead: usize,
 }
 
 impl Table {
@@ -154,7 +156,7 @@ impl Draft {
             text: table.text.to_vec(),
             slots: table.slots.to_vec(),
             len: table.len,
-            dead: 0,
+            dead: table.dead,
         }
     }
 
@@ -217,9 +219,9 @@ impl Draft {
         (self.text, self.slots, self.dead) = (text, slots, 0);
     }
 
-    /// The table, in the memory that it needs and an eighth more at most.
+    /// The table, in the memory that it needs and a fifth more at most.
     pub(super) fn freeze(mut self) -> Table {
-        if self.dead > 0 {
+        if self.dead > self.text.len() / 16 {
             self.compact(self.text.len() - self.dead);
         }
         // Copied, not shrunk: an allocator may keep what is cut off. But where room was made for
@@ -239,6 +241,7 @@ impl Draft {
             text,
             slots: Arc::new(slots),
             len: self.len,
+            dead: self.dead,
         }
     }
 
