@@ -12,6 +12,7 @@ use crate::domain::time::Micros;
 use crate::journal::Journal;
 use crate::judge::RuleSet;
 use crate::network::FileStamp;
+use crate::resolve::Change;
 use crate::settle::Settler;
 use crate::shutdown::Stop;
 use crate::store::{Store, StoreError};
@@ -25,6 +26,8 @@ const STORE_RETRY: Duration = Duration::from_secs(1);
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
 /// How often files that may change are looked at.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);
+/// Entries of the catalogue that are given back to a store at once.
+const GIVE_BACK_MAX: usize = 10_000;
 /// What settling may take when the server stops; the rest waits in the journal.
 const LAST_SETTLE_MAX: Duration = Duration::from_secs(5);
 
@@ -233,23 +236,39 @@ pub(super) async fn open_store(parts: &Parts, data: &Path) -> Result<(), StoreEr
         }
     }
     parts.earlier_rules.store(Arc::new(earlier));
-    let changes = web::stored_catalogue(&store).await?;
-    let extra = parts.catalogue.missing_in(&changes);
-    if !extra.is_empty() {
-        let entries = extra.len();
+    let mut taking = parts.catalogue.take_over();
+    web::stored_catalogue(&store, &mut taking).await?;
+    let entries = give_back(&store, taking.missing(), now).await?;
+    if entries > 0 {
         tracing::warn!(
             entries,
-            "app: giving the store what it has lost of links already mailed"
+            "app: gave the store back what it had lost of links already mailed"
         );
-        web::adopt(&store, &extra, now).await?;
     }
-    if let Err(error) = parts.catalogue.take_over(changes) {
+    if let Err(error) = taking.finish() {
         tracing::error!(%error, "app: the catalogue's local copy could not be written");
     }
     let (_, position) = store.edge(parts.journal.edge(), now).await?;
     parts.journal.skip_to(position.sequence);
     parts.store.store(Some(Arc::new(store)));
     Ok(())
+}
+
+/// Gives the store what it lacks, and says how much that was.
+async fn give_back(
+    store: &Store,
+    mut missing: impl Iterator<Item = Change>,
+    now: Micros,
+) -> Result<usize, StoreError> {
+    let mut entries = 0;
+    loop {
+        let some: Vec<_> = missing.by_ref().take(GIVE_BACK_MAX).collect();
+        if some.is_empty() {
+            return Ok(entries);
+        }
+        entries += some.len();
+        web::adopt(store, &some, now).await?;
+    }
 }
 
 /// Takes over an ASN table whose file has changed.

@@ -56,6 +56,9 @@ impl<K: Clone + Eq + Hash, V: Clone> Layered<K, V> {
 
     /// Puts everything into the base.
     pub(super) fn fold(&mut self) {
+        if self.delta.is_empty() {
+            return;
+        }
         let delta = std::mem::take(&mut self.delta);
         match Arc::get_mut(&mut self.base) {
             Some(base) => base.extend(delta),

@@ -5,7 +5,7 @@
 //! match its sum (a torn tail, a flipped bit) is left out and said; its neighbours stay.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,12 @@ use crate::domain::time::Micros;
 
 use super::{Campaign, Link, ShortLink};
 
+/// Far longer than any line that is written here.
+const LINE_BYTES_MAX: u64 = 64 << 10;
+/// What the line of a short link has beside code and URL, its id being of seven digits.
+const SHORT_LINE_BYTES: usize = 91;
+const BUFFER_BYTES: usize = 64 << 10;
+
 /// One change of the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -28,24 +34,6 @@ pub enum Change {
     Link(CampaignId, Link),
     /// A short link was made or edited.
     Short(String, ShortLink),
-}
-
-/// What a change is about.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Key {
-    Campaign(CampaignId),
-    Link(CampaignId, LinkNumber),
-    Short(String),
-}
-
-impl Change {
-    pub(super) fn key(&self) -> Key {
-        match self {
-            Self::Campaign(campaign) => Key::Campaign(campaign.id),
-            Self::Link(campaign, link) => Key::Link(*campaign, link.number),
-            Self::Short(code, _) => Key::Short(code.clone()),
-        }
-    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -72,6 +60,24 @@ enum Line {
         expires_at: Option<i64>,
         disabled: bool,
     },
+}
+
+/// A line that can be a short link only.
+#[derive(Deserialize)]
+struct ShortLine {
+    #[serde(rename = "is")]
+    _is: Short,
+    id: ShortLinkId,
+    code: String,
+    url: String,
+    expires_at: Option<i64>,
+    disabled: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Short {
+    Short,
 }
 
 impl From<&Change> for Line {
@@ -164,40 +170,72 @@ impl From<Line> for Change {
 pub(super) struct LocalCopy {
     path: PathBuf,
     file: File,
+    /// Whole lines in the file; `None` if others are among them.
+    lines: Option<usize>,
 }
 
 impl LocalCopy {
-    /// Opens the file, made if missing, and reads its changes.
-    pub(super) fn open(path: &Path) -> std::io::Result<(Self, Vec<Change>)> {
+    /// How many short links may stand in the file, and how long their texts are in sum. Counts
+    /// line ends, which takes a moment where reading takes a minute.
+    pub(super) fn short_links_at_most(path: &Path) -> std::io::Result<(usize, usize)> {
+        let file = match File::open(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((0, 0)),
+            file => file?,
+        };
+        let mut input = BufReader::with_capacity(BUFFER_BYTES, file);
+        let (mut links, mut bytes) = (0, 0);
+        loop {
+            match input.skip_until(b'\n')? {
+                0 => return Ok((links, bytes)),
+                line => {
+                    links += 1;
+                    bytes += line.saturating_sub(SHORT_LINE_BYTES);
+                }
+            }
+        }
+    }
+
+    /// Opens the file, made if missing, and gives each of its changes to `take`.
+    pub(super) fn open(path: &Path, mut take: impl FnMut(Change)) -> std::io::Result<Self> {
         let file = OpenOptions::new()
             .create(true)
             .append(true)
             .read(true)
             .mode(0o600)
             .open(path)?;
-        let text = std::fs::read(path)?;
-        let mut changes = Vec::new();
-        let mut damaged = 0_u64;
-        for line in text
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
+        let mut input = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?);
+        let (mut line, mut lines, mut damaged) = (Vec::new(), 0, 0_u64);
+        while input
+            .by_ref()
+            .take(LINE_BYTES_MAX)
+            .read_until(b'\n', &mut line)?
+            > 0
         {
-            match read(line) {
-                Some(change) => changes.push(change),
+            let text = line.strip_suffix(b"\n").unwrap_or(&line);
+            match read(text) {
+                Some(change) => {
+                    lines += 1;
+                    take(change);
+                }
+                None if text.is_empty() => {}
                 None => damaged += 1,
             }
+            line.clear();
         }
         if damaged > 0 {
             let path = path.display();
             tracing::error!(%path, lines = damaged, "catalogue: left out damaged lines");
         }
-        Ok((
-            Self {
-                path: path.to_owned(),
-                file,
-            },
-            changes,
-        ))
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            lines: (damaged == 0).then_some(lines),
+        })
+    }
+
+    /// Whether the file has so many lines and not one to be left out.
+    pub(super) fn has_only(&self, lines: usize) -> bool {
+        self.lines == Some(lines)
     }
 
     /// Adds changes; afterwards they survive a power cut.
@@ -207,12 +245,15 @@ impl LocalCopy {
         for change in changes {
             write(&mut text, change)?;
         }
+        let lines = self.lines.take();
         self.file.write_all(&text)?;
-        self.file.sync_data()
+        self.file.sync_data()?;
+        self.lines = lines.map(|lines| lines + changes.len());
+        Ok(())
     }
 
     /// Replaces everything by `changes`.
-    pub(super) fn rewrite(&mut self, changes: &[Change]) -> std::io::Result<()> {
+    pub(super) fn rewrite(&mut self, changes: impl Iterator<Item = Change>) -> std::io::Result<()> {
         let beside = self.path.with_extension("new");
         let file = OpenOptions::new()
             .create(true)
@@ -220,12 +261,13 @@ impl LocalCopy {
             .write(true)
             .mode(0o600)
             .open(&beside)?;
-        let mut out = BufWriter::new(file);
-        let mut text = Vec::new();
+        let mut out = BufWriter::with_capacity(BUFFER_BYTES, file);
+        let (mut text, mut lines) = (Vec::new(), 0);
         for change in changes {
             text.clear();
-            write(&mut text, change)?;
+            write(&mut text, &change)?;
             out.write_all(&text)?;
+            lines += 1;
         }
         out.into_inner()
             .map_err(std::io::IntoInnerError::into_error)?
@@ -234,6 +276,7 @@ impl LocalCopy {
         std::fs::rename(&beside, &self.path)?;
         // Before anything that can fail: appends to the old file would be lost.
         self.file = next;
+        self.lines = Some(lines);
         if let Some(directory) = self.path.parent() {
             File::open(directory)?.sync_all()?;
         }
@@ -255,7 +298,17 @@ fn read(line: &[u8]) -> Option<Change> {
     if u32::from_str_radix(sum, 16).ok()? != crc32c::crc32c(json) {
         return None;
     }
-    serde_json::from_slice::<Line>(json).ok().map(Change::from)
+    // Where any kind may come, serde sets every member aside until it knows which; nearly all
+    // lines of a long file are short links.
+    let short = serde_json::from_slice(json).map(|line: ShortLine| Line::Short {
+        id: line.id,
+        code: line.code,
+        url: line.url,
+        expires_at: line.expires_at,
+        disabled: line.disabled,
+    });
+    let line = short.or_else(|_| serde_json::from_slice(json)).ok()?;
+    Some(Change::from(line))
 }
 
 #[cfg(test)]
@@ -275,30 +328,50 @@ mod tests {
         )
     }
 
+    fn open(path: &Path) -> (LocalCopy, Vec<Change>) {
+        let mut changes = Vec::new();
+        let copy = LocalCopy::open(path, |change| changes.push(change)).unwrap();
+        (copy, changes)
+    }
+
     #[test]
     fn what_was_appended_is_read_back_past_damage() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("catalogue");
-        let (mut copy, nothing) = LocalCopy::open(&path).unwrap();
+        let (mut copy, nothing) = open(&path);
         assert!(nothing.is_empty());
         copy.append(&[link(1), link(2), link(3)]).unwrap();
-        assert_eq!(
-            LocalCopy::open(&path).unwrap().1,
-            [link(1), link(2), link(3)]
-        );
+        assert!(copy.has_only(3));
+        let (copy, all) = open(&path);
+        assert_eq!(all, [link(1), link(2), link(3)]);
+        assert!(copy.has_only(3));
 
         let mut bytes = std::fs::read(&path).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         bytes.truncate(bytes.len() - 3);
         std::fs::write(&path, &bytes).unwrap();
-        let (mut copy, rest) = LocalCopy::open(&path).unwrap();
+        let (mut copy, rest) = open(&path);
         assert_eq!(rest, [link(1)]);
         copy.append(&[link(4)]).unwrap();
-        assert_eq!(LocalCopy::open(&path).unwrap().1, [link(1), link(4)]);
+        assert!(!copy.has_only(2), "damage is in it");
+        assert_eq!(open(&path).1, [link(1), link(4)]);
 
-        copy.rewrite(&[link(5)]).unwrap();
+        copy.rewrite([link(5)].into_iter()).unwrap();
         copy.append(&[link(6)]).unwrap();
-        assert_eq!(LocalCopy::open(&path).unwrap().1, [link(5), link(6)]);
+        assert!(copy.has_only(2));
+        assert_eq!(open(&path).1, [link(5), link(6)]);
+    }
+
+    #[test]
+    fn a_line_without_end_is_damage_and_its_neighbours_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("catalogue");
+        let (mut copy, _) = open(&path);
+        copy.append(&[link(1)]).unwrap();
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(&vec![0; 1 << 20]).unwrap();
+        copy.append(&[link(2)]).unwrap();
+        assert_eq!(open(&path).1, [link(1), link(2)]);
     }
 }

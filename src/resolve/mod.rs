@@ -3,31 +3,37 @@
 //! starts while the database is away still redirects.
 //!
 //! Readers load a snapshot and never wait. A snapshot is a frozen base and a small delta; an edit
-//! copies the delta alone, and folds it into a new base when it has grown.
+//! copies the delta alone, and folds it into a new base when it has grown. Short links, of which
+//! there may be millions, lie in tables of bytes (`short_links/`) and are never a list of changes.
 
 pub mod fill;
 mod key_ring;
 mod layered;
 mod local_copy;
+mod short_links;
+mod take_over;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 
 use crate::domain::campaign::{
-    ActionKind, CampaignId, LinkKind, LinkNumber, PrivacyLevel, ShortLinkId, TenantId,
+    ActionKind, CampaignId, LinkKind, LinkNumber, PrivacyLevel, TenantId,
 };
 use crate::domain::destination::Destination;
 use crate::domain::keys::TenantKeys;
-use crate::domain::time::Micros;
 
 use layered::Layered;
 use local_copy::LocalCopy;
+use short_links::ShortLinks;
+use take_over::Loading;
 
 pub use key_ring::{KeyRing, KeyRingError};
 pub use local_copy::Change;
+pub use short_links::{ShortLink, ShortLinkRef};
+pub use take_over::TakeOver;
 
 /// A link as the hot path needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,24 +98,11 @@ impl Campaign {
     }
 }
 
-/// A short link.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShortLink {
-    /// Its id in hits and sums.
-    pub id: ShortLinkId,
-    /// Where it leads.
-    pub destination: Destination,
-    /// When it stops.
-    pub expires_at: Option<Micros>,
-    /// Disabled: answered 410.
-    pub disabled: bool,
-}
-
 /// What one moment's requests see.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     campaigns: Layered<CampaignId, Arc<Campaign>>,
-    short_links: Layered<Box<str>, Arc<ShortLink>>,
+    short_links: ShortLinks,
     keys: HashMap<TenantId, Arc<TenantKeys>>,
 }
 
@@ -123,7 +116,7 @@ impl Snapshot {
 
     /// A short link by its code; case matters.
     #[must_use]
-    pub fn short_link(&self, code: &str) -> Option<&Arc<ShortLink>> {
+    pub fn short_link(&self, code: &str) -> Option<ShortLinkRef<'_>> {
         self.short_links.get(code)
     }
 
@@ -154,28 +147,37 @@ impl Snapshot {
                 .campaigns
                 .get(campaign)
                 .is_some_and(|old| old.link(new.number.get()) == Some(new)),
-            Change::Short(code, new) => self
-                .short_links
-                .get(code.as_str())
-                .is_some_and(|old| **old == *new),
+            Change::Short(code, new) => self.short_links.holds(code, new),
         }
     }
 
-    /// Everything as changes that would make it.
-    fn changes(&self) -> Vec<Change> {
-        let mut all = Vec::new();
-        for campaign in self.campaigns.values() {
-            all.push(Change::Campaign(Campaign {
+    /// Campaigns, each followed by its links, as changes that would make them.
+    fn campaign_changes(&self) -> impl Iterator<Item = Change> {
+        self.campaigns.values().flat_map(|campaign| {
+            let alone = Change::Campaign(Campaign {
+                id: campaign.id,
+                tenant: campaign.tenant,
+                home: campaign.home.clone(),
+                level: campaign.level,
                 links: Vec::new(),
-                ..Campaign::clone(campaign)
-            }));
+            });
             let links = campaign.links.iter().cloned();
-            all.extend(links.map(|link| Change::Link(campaign.id, link)));
-        }
-        for (code, link) in self.short_links.entries() {
-            all.push(Change::Short(code.to_string(), ShortLink::clone(link)));
-        }
-        all
+            std::iter::once(alone).chain(links.map(|link| Change::Link(campaign.id, link)))
+        })
+    }
+
+    /// Everything as changes that would make it, each made as it is asked for.
+    fn changes(&self) -> impl Iterator<Item = Change> {
+        let shorts = self.short_links.entries();
+        self.campaign_changes()
+            .chain(shorts.map(|(code, link)| Change::Short(code, link)))
+    }
+
+    /// How many changes would make it.
+    fn changes_count(&self) -> usize {
+        let campaigns = self.campaigns.values();
+        let links: usize = campaigns.map(|campaign| campaign.links.len()).sum();
+        self.campaigns.len() + links + self.short_links.len()
     }
 
     fn apply(&mut self, change: Change) {
@@ -203,10 +205,7 @@ impl Snapshot {
                     Err(place) => new.links.insert(place, link),
                 }
             }
-            Change::Short(code, link) => {
-                self.short_links
-                    .insert(code.into_boxed_str(), Arc::new(link));
-            }
+            Change::Short(code, link) => self.short_links.insert(&code, &link),
         }
     }
 }
@@ -224,11 +223,12 @@ impl Catalogue {
     /// # Errors
     /// The file cannot be read or made. Damaged lines are left out and counted, never an error.
     pub fn open(path: &Path) -> std::io::Result<Self> {
-        let (copy, changes) = LocalCopy::open(path)?;
-        let mut snapshot = Snapshot::default();
-        for change in changes {
-            snapshot.apply(change);
-        }
+        let mut loading = Loading::new(Snapshot::default());
+        let (links, text_bytes) = LocalCopy::short_links_at_most(path)?;
+        loading.expect(links, text_bytes);
+        let copy = LocalCopy::open(path, |change| loading.apply(change))?;
+        let mut snapshot = loading.finish();
+        snapshot.campaigns.fold();
         Ok(Self {
             now: ArcSwap::from_pointee(snapshot),
             copy: Mutex::new(copy),
@@ -249,32 +249,10 @@ impl Catalogue {
         self.now.store(Arc::new(next));
     }
 
-    /// What is known here and not in `stored`: mail with it is out, though the store may be an
-    /// old one, restored.
+    /// Begins to take over what the store holds.
     #[must_use]
-    pub fn missing_in(&self, stored: &[Change]) -> Vec<Change> {
-        let stored: HashSet<_> = stored.iter().map(Change::key).collect();
-        let mut all = self.now.load().changes();
-        all.retain(|change| !stored.contains(&change.key()));
-        all
-    }
-
-    /// Takes over what the store holds, and writes the local copy anew. What is known here alone
-    /// stays.
-    ///
-    /// # Errors
-    /// The local copy could not be written; the snapshot is in force all the same.
-    pub fn take_over(&self, stored: Vec<Change>) -> std::io::Result<()> {
-        let mut copy = self.copy.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut next = Snapshot::clone(&self.now.load());
-        for change in stored {
-            next.apply(change);
-        }
-        next.campaigns.fold();
-        next.short_links.fold();
-        let kept = copy.rewrite(&next.changes());
-        self.now.store(Arc::new(next));
-        kept
+    pub fn take_over(&self) -> TakeOver<'_> {
+        TakeOver::new(self)
     }
 
     /// Puts changes into force that the store has taken: local copy first, then every request.

@@ -99,6 +99,21 @@ impl Store {
         rows.iter().map(short_link).collect()
     }
 
+    /// How many short links there are, and how many bytes their codes and URLs take.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn short_links_size(&self) -> Result<(usize, usize), StoreError> {
+        const SQL: &str = "SELECT count(*) AS links,
+                coalesce(sum(octet_length(code) + octet_length(url)), 0) AS bytes
+            FROM short_links";
+        let row = sqlx::query(SQL).fetch_one(&self.readers).await?;
+        Ok((
+            narrow(row.try_get("links")?, "number of short links")?,
+            narrow(row.try_get("bytes")?, "length of short links")?,
+        ))
+    }
+
     /// Takes in short links that an edge knows and this store does not.
     ///
     /// # Errors

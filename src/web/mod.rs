@@ -138,10 +138,13 @@ pub async fn adopt(
     api::adopt(store, extra, now).await
 }
 
-/// Everything that the store knows of campaigns, links and short links, as changes.
+/// Gives a take-over everything that the store knows of campaigns, links and short links.
 ///
 /// # Errors
 /// The store is not available.
-pub async fn stored_catalogue(store: &Store) -> Result<Vec<crate::resolve::Change>, StoreError> {
-    api::stored_catalogue(store).await
+pub async fn stored_catalogue(
+    store: &Store,
+    taking: &mut crate::resolve::TakeOver<'_>,
+) -> Result<(), StoreError> {
+    api::stored_catalogue(store, taking).await
 }

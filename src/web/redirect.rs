@@ -284,8 +284,11 @@ fn short(worker: &Worker, head: &RequestHead, code: &str) -> Option<Reply> {
         via: None,
     };
     let wait_for = keep(worker, &seen, &asked);
-    let url = Some(link.destination.as_str());
-    let response = respond_click(worker, asked.answer, url).into();
+    let response = match asked.answer {
+        Answer::Redirected => respond::found_shared(link.location()),
+        other => respond_click(worker, other, None),
+    };
+    let response = response.into();
     Some(Reply { response, wait_for })
 }
 

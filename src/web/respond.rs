@@ -6,6 +6,7 @@ use actix_web::http::header::{
     self, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, LOCATION,
     REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
+use actix_web::web::Bytes;
 
 /// A transparent GIF of one pixel, 43 bytes.
 const PIXEL: &[u8; 43] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00!\xf9\x04\
@@ -19,8 +20,8 @@ const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
 
 /// 302 for a GET, 303 after a POST; `None` if the URL cannot stand in a header, which a
 /// registered destination always can.
-fn redirect(status: StatusCode, url: &str) -> HttpResponse {
-    let Ok(location) = HeaderValue::from_str(url) else {
+fn redirect(status: StatusCode, location: Option<HeaderValue>) -> HttpResponse {
+    let Some(location) = location else {
         return text(StatusCode::NOT_FOUND, "not found");
     };
     let mut answer = HttpResponse::build(status).finish();
@@ -33,12 +34,18 @@ fn redirect(status: StatusCode, url: &str) -> HttpResponse {
 
 /// The answer of a content link.
 pub(super) fn found(url: &str) -> HttpResponse {
-    redirect(StatusCode::FOUND, url)
+    redirect(StatusCode::FOUND, HeaderValue::from_str(url).ok())
+}
+
+/// The answer of a short link, whose URL is not copied.
+pub(super) fn found_shared(url: Bytes) -> HttpResponse {
+    let shared = url.is_ascii().then(|| HeaderValue::from_maybe_shared(url));
+    redirect(StatusCode::FOUND, shared.and_then(Result::ok))
 }
 
 /// The answer of a press.
 pub(super) fn see_other(url: &str) -> HttpResponse {
-    redirect(StatusCode::SEE_OTHER, url)
+    redirect(StatusCode::SEE_OTHER, HeaderValue::from_str(url).ok())
 }
 
 /// The open pixel.

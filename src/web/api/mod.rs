@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::domain::campaign::{CampaignId, TenantId};
 use crate::domain::destination::Destination;
 use crate::domain::time::Micros;
-use crate::resolve::Change;
+use crate::resolve::{Change, TakeOver};
 use crate::store::{CampaignRow, LinkRow, ShortLinkRow, Store, StoreError};
 
 use super::Parts;
@@ -27,6 +27,8 @@ const BODY_BYTES_MAX: usize = 32 << 20;
 /// Rows of one page of a list.
 const PAGE_ROWS_MAX: u32 = 1_000;
 const PAGE_ROWS: u32 = 100;
+/// Rows that are read at once when everything is read.
+const LOAD_ROWS: u32 = 10_000;
 
 /// The routes.
 pub(super) fn routes(config: &mut web::ServiceConfig) {
@@ -268,23 +270,33 @@ pub(super) async fn adopt(store: &Store, extra: &[Change], now: Micros) -> Resul
     store.adopt_short_links(TenantId::FIRST, &shorts).await
 }
 
-/// Everything that the store knows, as changes of the catalogue.
-pub(super) async fn stored_catalogue(store: &Store) -> Result<Vec<Change>, StoreError> {
-    let mut changes = Vec::new();
+/// Gives a take-over everything that the store knows; a page at a time, since there may be
+/// millions.
+pub(super) async fn stored_catalogue(
+    store: &Store,
+    taking: &mut TakeOver<'_>,
+) -> Result<(), StoreError> {
+    if taking.knows_no_short_links() {
+        let (links, text_bytes) = store.short_links_size().await?;
+        taking.expect(links, text_bytes);
+    }
+    let mut take = |change| taking.take(change);
     let mut after = 0;
     loop {
-        let rows = store.campaigns(after, PAGE_ROWS_MAX).await?;
+        let rows = store.campaigns(after, LOAD_ROWS).await?;
         let Some(last) = rows.last() else { break };
         after = last.id.get();
-        changes.extend(rows.iter().map(campaigns::change));
+        rows.iter().map(campaigns::change).for_each(&mut take);
     }
-    changes.extend(store.all_links().await?.iter().map(links::change));
+    let links = store.all_links().await?;
+    links.iter().map(links::change).for_each(&mut take);
+    drop(links);
     after = 0;
     loop {
-        let rows = store.short_links(after, PAGE_ROWS_MAX).await?;
+        let rows = store.short_links(after, LOAD_ROWS).await?;
         let Some(last) = rows.last() else { break };
         after = last.id.get();
-        changes.extend(rows.iter().map(short_links::change));
+        rows.iter().map(short_links::change).for_each(&mut take);
     }
-    Ok(changes)
+    Ok(())
 }
