@@ -40,7 +40,10 @@ use cupel::resolve::{Campaign, Catalogue, Change, Link};
 const SENT: [(&str, &str); 13] = [
     ("host", "t.example.com"),
     ("connection", "keep-alive"),
-    ("sec-ch-ua", "\"Chromium\";v=\"143\", \"Not A(Brand\";v=\"24\""),
+    (
+        "sec-ch-ua",
+        "\"Chromium\";v=\"143\", \"Not A(Brand\";v=\"24\"",
+    ),
     ("sec-ch-ua-mobile", "?0"),
     ("sec-ch-ua-platform", "\"Linux\""),
     ("upgrade-insecure-requests", "1"),
@@ -113,7 +116,7 @@ fn stages(bench: &mut Criterion) {
     let own = tempfile::tempdir().unwrap();
     let (keys, token) = directory(own.path());
     let catalogue = Catalogue::open(&own.path().join("catalogue")).unwrap();
-    catalogue.set_keys([(TenantId::FIRST, Arc::clone(&keys))].into());
+    catalogue.set_keys([(TenantId::FIRST, Arc::clone(&keys))].into_iter().collect());
     let networks = Networks::shipped().unwrap();
     let agents = Agents::shipped().unwrap();
     let rules = RuleSet::shipped().unwrap();
@@ -147,11 +150,15 @@ fn stages(bench: &mut Criterion) {
         });
     });
     group.bench_function("read headers", |it| it.iter(|| black_box(self::headers())));
-    group.bench_function("network", |it| it.iter(|| networks.facts(black_box(address))));
+    group.bench_function("network", |it| {
+        it.iter(|| networks.facts(black_box(address)))
+    });
     group.bench_function("agent, uncached", |it| {
         it.iter(|| agents.classify(black_box(headers.user_agent.unwrap())));
     });
-    group.bench_function("observe", |it| it.iter(|| judge::observe(black_box(&observed))));
+    group.bench_function("observe", |it| {
+        it.iter(|| judge::observe(black_box(&observed)))
+    });
     group.bench_function("judge", |it| {
         it.iter(|| judge::judge(&rules, HitKind::Click, black_box(facts)));
     });

@@ -3,7 +3,6 @@
 //! The directory with it is worth more than the database: lose it and every link ever mailed is
 //! dead. It is written to another file first, fsynced, and then takes its name.
 
-use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -14,6 +13,7 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::campaign::TenantId;
+use crate::domain::id_map::IdMap;
 use crate::domain::keys::{KeyState, RingKey, Secret, TenantKeys};
 
 const FILE: &str = "ring.toml";
@@ -128,7 +128,7 @@ impl KeyRing {
 
     /// Keys of each of `tenants`.
     #[must_use]
-    pub fn derive(&self, tenants: &[TenantId]) -> HashMap<TenantId, Arc<TenantKeys>> {
+    pub fn derive(&self, tenants: &[TenantId]) -> IdMap<TenantId, Arc<TenantKeys>> {
         let derived = tenants.iter().filter_map(|tenant| {
             let keys = TenantKeys::derive(&self.keys, &self.recipient, *tenant)?;
             Some((*tenant, Arc::new(keys)))

@@ -1,9 +1,10 @@
-//! A map of which readers hold cheap copies: a frozen base and a small delta.
+//! A map by id of which readers hold cheap copies: a frozen base and a small delta.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
+
+use crate::domain::id_map::IdMap;
 
 /// A delta larger than this is folded into a new base: an edit then copies everything once, so
 /// that the thousand edits before it copied little.
@@ -11,15 +12,15 @@ const DELTA_MAX: usize = 1_024;
 
 #[derive(Clone, Debug)]
 pub(super) struct Layered<K, V> {
-    base: Arc<HashMap<K, V>>,
-    delta: HashMap<K, V>,
+    base: Arc<IdMap<K, V>>,
+    delta: IdMap<K, V>,
 }
 
 impl<K, V> Default for Layered<K, V> {
     fn default() -> Self {
         Self {
-            base: Arc::new(HashMap::new()),
-            delta: HashMap::new(),
+            base: Arc::new(IdMap::default()),
+            delta: IdMap::default(),
         }
     }
 }
@@ -63,7 +64,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Layered<K, V> {
         match Arc::get_mut(&mut self.base) {
             Some(base) => base.extend(delta),
             None => {
-                let mut base = HashMap::clone(&self.base);
+                let mut base = IdMap::clone(&self.base);
                 base.extend(delta);
                 self.base = Arc::new(base);
             }

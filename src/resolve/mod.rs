@@ -13,7 +13,6 @@ mod local_copy;
 mod short_links;
 mod take_over;
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,6 +22,7 @@ use crate::domain::campaign::{
     ActionKind, CampaignId, LinkKind, LinkNumber, PrivacyLevel, TenantId,
 };
 use crate::domain::destination::Destination;
+use crate::domain::id_map::IdMap;
 use crate::domain::keys::TenantKeys;
 
 use layered::Layered;
@@ -103,7 +103,7 @@ impl Campaign {
 pub struct Snapshot {
     campaigns: Layered<CampaignId, Arc<Campaign>>,
     short_links: ShortLinks,
-    keys: HashMap<TenantId, Arc<TenantKeys>>,
+    keys: IdMap<TenantId, Arc<TenantKeys>>,
 }
 
 impl Snapshot {
@@ -242,7 +242,7 @@ impl Catalogue {
     }
 
     /// Sets the keys of the tenants.
-    pub fn set_keys(&self, keys: HashMap<TenantId, Arc<TenantKeys>>) {
+    pub fn set_keys(&self, keys: IdMap<TenantId, Arc<TenantKeys>>) {
         let _copy = self.copy.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = Snapshot::clone(&self.now.load());
         next.keys = keys;

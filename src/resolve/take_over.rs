@@ -269,7 +269,7 @@ mod tests {
         taking.take(short("one", 1));
         let late = [short("one", 5), short("late", 6), campaign(1), link(1, 1)];
         catalogue.apply(late.to_vec()).unwrap();
-        catalogue.set_keys(std::collections::HashMap::new());
+        catalogue.set_keys(crate::domain::id_map::IdMap::default());
         taking.finish().unwrap();
         let now = catalogue.load();
         assert_eq!(now.sizes(), (1, 2));

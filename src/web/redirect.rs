@@ -190,7 +190,7 @@ fn content(worker: &Worker, head: &RequestHead, token: &str, number: &str) -> Re
         asked.honeypot = link.is_some_and(|link| link.kind == LinkKind::Honeypot);
         asked.values = link.is_some_and(|link| carries_values(link, query));
         let wait_for = keep(worker, &seen, &asked);
-        let response = respond_click(worker, answer, url.as_deref()).into();
+        let response = respond_click(worker, answer, url.as_deref());
         Reply { response, wait_for }
     });
     answered.unwrap_or_else(|| unkept(nothing(worker)))
@@ -234,14 +234,15 @@ fn click_answer(seen: &Seen<'_>, gone: bool) -> Answer {
     }
 }
 
-fn respond_click(parts: &Parts, answer: Answer, url: Option<&str>) -> HttpResponse {
-    match (answer, url) {
-        (Answer::Redirected, Some(url)) => respond::found(url),
+fn respond_click(parts: &Parts, answer: Answer, url: Option<&str>) -> Response<BoxBody> {
+    let page = match (answer, url) {
+        (Answer::Redirected, Some(url)) => return respond::found(url),
         (Answer::Speculation, _) => respond::too_early(),
         (Answer::Refused, _) => respond::not_allowed("GET, HEAD"),
         (Answer::Gone, _) => parts.pages.gone(),
         _ => parts.pages.not_found(),
-    }
+    };
+    page.into()
 }
 
 fn open(worker: &Worker, head: &RequestHead, name: &str) -> Reply {
@@ -261,7 +262,7 @@ fn open(worker: &Worker, head: &RequestHead, name: &str) -> Reply {
         worker.counters.unknown();
     }
     Reply {
-        response: respond::pixel().into(),
+        response: respond::pixel(),
         wait_for: known.flatten(),
     }
 }
@@ -288,7 +289,6 @@ fn short(worker: &Worker, head: &RequestHead, code: &str) -> Option<Reply> {
         Answer::Redirected => respond::found_shared(link.location()),
         other => respond_click(worker, other, None),
     };
-    let response = response.into();
     Some(Reply { response, wait_for })
 }
 

@@ -1,5 +1,7 @@
 //! Answers of the public listener, each with the headers that it must carry.
 
+use actix_http::Response;
+use actix_http::body::BoxBody;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
@@ -12,6 +14,7 @@ use actix_web::web::Bytes;
 const PIXEL: &[u8; 43] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00!\xf9\x04\
 \x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
 
+const GIF: HeaderValue = HeaderValue::from_static("image/gif");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
@@ -20,11 +23,11 @@ const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
 
 /// 302 for a GET, 303 after a POST; `None` if the URL cannot stand in a header, which a
 /// registered destination always can.
-fn redirect(status: StatusCode, location: Option<HeaderValue>) -> HttpResponse {
+fn redirect(status: StatusCode, location: Option<HeaderValue>) -> Response<BoxBody> {
     let Some(location) = location else {
-        return text(StatusCode::NOT_FOUND, "not found");
+        return text(StatusCode::NOT_FOUND, "not found").into();
     };
-    let mut answer = HttpResponse::build(status).finish();
+    let mut answer = Response::new(status);
     let headers = answer.headers_mut();
     headers.insert(LOCATION, location);
     headers.insert(CACHE_CONTROL, NO_STORE);
@@ -33,28 +36,29 @@ fn redirect(status: StatusCode, location: Option<HeaderValue>) -> HttpResponse {
 }
 
 /// The answer of a content link.
-pub(super) fn found(url: &str) -> HttpResponse {
+pub(super) fn found(url: &str) -> Response<BoxBody> {
     redirect(StatusCode::FOUND, HeaderValue::from_str(url).ok())
 }
 
 /// The answer of a short link, whose URL is not copied.
-pub(super) fn found_shared(url: Bytes) -> HttpResponse {
+pub(super) fn found_shared(url: Bytes) -> Response<BoxBody> {
     let shared = url.is_ascii().then(|| HeaderValue::from_maybe_shared(url));
     redirect(StatusCode::FOUND, shared.and_then(Result::ok))
 }
 
 /// The answer of a press.
 pub(super) fn see_other(url: &str) -> HttpResponse {
-    redirect(StatusCode::SEE_OTHER, HeaderValue::from_str(url).ok())
+    redirect(StatusCode::SEE_OTHER, HeaderValue::from_str(url).ok()).into()
 }
 
 /// The open pixel.
-pub(super) fn pixel() -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, "image/gif"))
-        .insert_header((CACHE_CONTROL, NO_STORE))
-        .insert_header((X_CONTENT_TYPE_OPTIONS, NOSNIFF))
-        .body(PIXEL.as_slice())
+pub(super) fn pixel() -> Response<BoxBody> {
+    let mut answer = Response::with_body(StatusCode::OK, BoxBody::new(PIXEL.as_slice()));
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, GIF);
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    answer
 }
 
 /// Refuses a speculative request so that the click behind it comes as a request of its own.
