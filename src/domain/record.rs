@@ -6,12 +6,12 @@
 //!
 //! | at | bytes | header |
 //! |---|---|---|
-//! | 0 | 4 | CRC32C of bytes 4.., seeded with the epoch of the segment |
+//! | 0 | 4 | CRC32C of bytes 4.., seeded with the epoch of the segment or the life of the ring |
 //! | 4 | 2 | length in bytes |
-//! | 6 | 1 | type: 1 hit, 2 side text, 3 acceptance, 4 act |
+//! | 6 | 1 | type: 1 hit, 2 side text, 3 acceptance, 4 act, 5 drained |
 //! | 7 | 1 | version of that type: 1 |
 //! | 8 | 8 | sequence of the edge, never reused |
-//! | 16 | 8 | origin: worker << 56 \| the worker's own count, for recovery |
+//! | 16 | 8 | origin: worker << 56 \| number of its first slot, for recovery |
 //! | 24 | 8 | time in microseconds since the epoch |
 //!
 //! | at | bytes | hit |
