@@ -1,0 +1,111 @@
+//! What is looked at again and again while a test runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::harness::{Server, client};
+
+const EVERY: Duration = Duration::from_millis(20);
+
+/// The greatest that was seen.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Greatest {
+    pub(crate) value: f64,
+    /// How much later than asked for this thread woke: so late anybody's thread may be here.
+    pub(crate) late: Duration,
+}
+
+impl Greatest {
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            value: self.value.max(other.value),
+            late: self.late.max(other.late),
+        }
+    }
+}
+
+/// A thread that looks.
+pub(crate) struct Watch {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Greatest>,
+}
+
+impl Watch {
+    fn start(look: impl Fn() -> Option<f64> + Send + 'static) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let mut greatest = Greatest::default();
+            while !asked.load(Ordering::Relaxed) {
+                let value = look().unwrap_or(0.0);
+                let began = Instant::now();
+                std::thread::sleep(EVERY);
+                let late = began.elapsed().saturating_sub(EVERY);
+                greatest = greatest.or(Greatest { value, late });
+            }
+            greatest
+        });
+        Self { stop, thread }
+    }
+
+    /// Resident memory, MiB.
+    pub(crate) fn memory(server: &Server) -> Self {
+        let file = format!("/proc/{}/status", server.pid());
+        Self::start(move || {
+            let text = std::fs::read_to_string(&file).ok()?;
+            let line = text.lines().find(|line| line.starts_with("VmRSS:"))?;
+            let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+            Some(kib / 1024.0)
+        })
+    }
+
+    /// From a hit to the end of its sync, seconds.
+    pub(crate) fn sync_window(server: &Server) -> Self {
+        let (client, url) = (client(), server.control("/metrics"));
+        Self::start(move || {
+            let text = client.get(&url).send().ok()?.text().ok()?;
+            let name = "cupel_journal_sync_window_seconds ";
+            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+            line.parse().ok()
+        })
+    }
+
+    pub(crate) fn end(self) -> Greatest {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+/// Asks again until it is so; fails when that takes longer than promised. How long it took.
+pub(crate) fn within(most: Duration, what: &str, mut so: impl FnMut() -> bool) -> Duration {
+    let began = Instant::now();
+    loop {
+        let asked_at = began.elapsed();
+        if so() {
+            return asked_at;
+        }
+        assert!(asked_at <= most, "{what}: not so after {asked_at:.1?}");
+        std::thread::sleep(EVERY);
+    }
+}
+
+/// What each thread of the server is doing, in the kernel too.
+pub(crate) fn threads(server: &Server) -> String {
+    let mut text = String::new();
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    for task in tasks {
+        let path = task.unwrap().path();
+        let read = |name: &str| std::fs::read_to_string(path.join(name)).unwrap_or_default();
+        let stack: Vec<_> = read("stack").lines().map(str::to_owned).collect();
+        let line = format!(
+            "{} waits in {}: {}\n",
+            read("comm").trim(),
+            read("wchan"),
+            stack.join(" < ")
+        );
+        text.push_str(&line);
+    }
+    text
+}
