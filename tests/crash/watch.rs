@@ -84,7 +84,7 @@ pub(crate) fn within(most: Duration, what: &str, mut so: impl FnMut() -> bool) -
     loop {
         let asked_at = began.elapsed();
         if so() {
-            return asked_at;
+            return began.elapsed();
         }
         assert!(asked_at <= most, "{what}: not so after {asked_at:.1?}");
         std::thread::sleep(EVERY);
