@@ -1,9 +1,12 @@
 //! What is looked at again and again while a test runs.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 use crate::harness::{Server, client};
 
@@ -33,7 +36,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    fn start(look: impl Fn() -> Option<f64> + Send + 'static) -> Self {
+    fn start(mut look: impl FnMut() -> Option<f64> + Send + 'static) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -61,15 +64,32 @@ impl Watch {
         })
     }
 
-    /// From a hit to the end of its sync, seconds.
-    pub(crate) fn sync_window(server: &Server) -> Self {
-        let (client, url) = (client(), server.control("/metrics"));
-        Self::start(move || {
-            let text = client.get(&url).send().ok()?.text().ok()?;
+    /// From a hit to the end of its sync, seconds. And the latest moment of which the server has
+    /// said since that all it had written by then is synced.
+    pub(crate) fn syncs(server: &Server) -> (Self, Arc<Mutex<Instant>>) {
+        let (client, metrics, ready) = (
+            client(),
+            server.control("/metrics"),
+            server.control("/readyz"),
+        );
+        let known = Arc::new(Mutex::new(Instant::now()));
+        let synced_at = Arc::clone(&known);
+        let mut written = VecDeque::new();
+        let look = move || {
+            let asked_at = Instant::now();
+            let said: Value = client.get(&ready).send().ok()?.json().ok()?;
+            let number = |name: &str| said["journal"][name].as_u64();
+            let (last, synced_to) = (number("last")?, number("synced_to")?);
+            written.push_back((last, asked_at));
+            while let Some((_, at)) = written.pop_front_if(|(last, _)| *last <= synced_to) {
+                *known.lock().unwrap() = at;
+            }
+            let text = client.get(&metrics).send().ok()?.text().ok()?;
             let name = "cupel_journal_sync_window_seconds ";
             let line = text.lines().find_map(|line| line.strip_prefix(name))?;
             line.parse().ok()
-        })
+        };
+        (Self::start(look), synced_at)
     }
 
     pub(crate) fn end(self) -> Greatest {
