@@ -54,7 +54,20 @@ impl Ext4 {
     pub(crate) fn new(mebibytes: u64) -> Self {
         let own = tempfile::tempdir().unwrap();
         let image = own.path().join("image");
-        File::create(&image)
+        Self::on(&image, mebibytes, own)
+    }
+
+    /// On a device that is a file of another, which must outlive it.
+    pub(crate) fn within(outer: &Self, mebibytes: u64) -> Self {
+        Self::on(
+            &outer.at.join("image"),
+            mebibytes,
+            tempfile::tempdir().unwrap(),
+        )
+    }
+
+    fn on(image: &Path, mebibytes: u64, own: tempfile::TempDir) -> Self {
+        File::create(image)
             .unwrap()
             .set_len(mebibytes << 20)
             .unwrap();
