@@ -26,6 +26,15 @@ const LONG: Duration = Duration::from_secs(7);
 const ACT_WAIT: Duration = Duration::from_secs(5);
 const ACT_MAX: Duration = Duration::from_secs(6);
 
+fn plan(server: &Server) -> Plan {
+    Plan {
+        arrivals: Arrivals::Poisson(RATE),
+        drain: Duration::from_secs(20),
+        times: true,
+        ..closed(server, 64, 0)
+    }
+}
+
 /// What was seen while the disk hung.
 struct Meanwhile {
     /// An act's status, and how long it took.
@@ -64,13 +73,7 @@ fn hang(test: &str, disk: &Ext4, beneath: &Ext4, hung: Duration) {
     let mut server = Server::start(&disk.at, &[]);
     let (hits, acts) = (Hits::new(&server, 100_000), Acts::new(&server, 50));
     let wanted = if hung > ACT_WAIT { 503 } else { 200 };
-    let plan = Plan {
-        arrivals: Arrivals::Poisson(RATE),
-        drain: Duration::from_secs(20),
-        times: true,
-        ..closed(&server, 64, 0)
-    };
-    let load = Running::start(plan, hits.requests()).unwrap();
+    let load = Running::start(plan(&server), hits.requests()).unwrap();
     eventually(
         "hits",
         || server.metric("cupel_hits_total"),
