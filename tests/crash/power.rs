@@ -41,11 +41,11 @@ struct Life {
 
 impl Life {
     /// How long before the cut a hit under `group` may have been answered and be lost: the
-    /// longest sync, finished or not, a tick, and what this machine adds to both. Threads here
-    /// wake late, ours that looks and those of the server alike.
+    /// longest sync, finished or not, a tick, and what this machine adds to both: threads wake
+    /// late, ours that looks and the server's that drains, and its work takes time.
     fn span_max(&self) -> Duration {
         let window = Duration::from_secs_f64(self.seen.value);
-        window.max(self.syncing) + TICK + 2 * self.seen.late
+        window.max(self.syncing) + TICK + 2 * self.seen.late + self.seen.look
     }
 
     /// Ids that were answered well before the cut, and how long before it was over.
@@ -161,8 +161,8 @@ fn cut_again_and_again(test: &str, seed: Seed, may_lose: impl Fn(&Life, &[Durati
         let ages: Vec<_> = gone.map(|(_, age)| *age).collect();
         println!(
             "{test}: cut {number}: {} of {} hits lost, within {:.1?}; {:.1?} under `group`: \
-             greatest window {:.1} ms, syncing for {:.1?}, threads up to {:.1?} late; {} \
-             answered unsynced",
+             greatest window {:.1} ms, syncing for {:.1?}, threads up to {:.1?} late, a \
+             look up to {:.1?}; {} answered unsynced",
             ages.len(),
             promised.len(),
             ages.iter().max().copied().unwrap_or_default(),
@@ -170,6 +170,7 @@ fn cut_again_and_again(test: &str, seed: Seed, may_lose: impl Fn(&Life, &[Durati
             life.seen.value * 1e3,
             life.syncing,
             life.seen.late,
+            life.seen.look,
             life.unsynced
         );
         may_lose(life, &ages);

@@ -18,6 +18,8 @@ pub(crate) struct Greatest {
     pub(crate) value: f64,
     /// How much later than asked for this thread woke: so late anybody's thread may be here.
     pub(crate) late: Duration,
+    /// How long a look took: so long the server takes for something small.
+    pub(crate) look: Duration,
 }
 
 impl Greatest {
@@ -25,6 +27,7 @@ impl Greatest {
         Self {
             value: self.value.max(other.value),
             late: self.late.max(other.late),
+            look: self.look.max(other.look),
         }
     }
 }
@@ -42,11 +45,12 @@ impl Watch {
         let thread = std::thread::spawn(move || {
             let mut greatest = Greatest::default();
             while !asked.load(Ordering::Relaxed) {
-                let value = look().unwrap_or(0.0);
                 let began = Instant::now();
+                let value = look().unwrap_or(0.0);
+                let look = began.elapsed();
                 std::thread::sleep(EVERY);
-                let late = began.elapsed().saturating_sub(EVERY);
-                greatest = greatest.or(Greatest { value, late });
+                let late = (began.elapsed() - look).saturating_sub(EVERY);
+                greatest = greatest.or(Greatest { value, late, look });
             }
             greatest
         });
