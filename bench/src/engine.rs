@@ -332,6 +332,9 @@ impl<'a> Engine<'a> {
         if let Some(oracle) = &mut self.outcome.oracle {
             oracle.answered(request.id, status);
         }
+        if self.plan.times {
+            self.outcome.times.push((request.id, now));
+        }
     }
 
     /// Counts what was due and found no connection to the end.

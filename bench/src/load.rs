@@ -59,6 +59,8 @@ pub struct Plan {
     pub when_gone: WhenGone,
     /// Whether to note what became of each id.
     pub oracle: bool,
+    /// Whether to note when each id was answered.
+    pub times: bool,
 }
 
 impl Plan {
@@ -78,6 +80,7 @@ impl Plan {
             drain: Duration::from_secs(2),
             when_gone: WhenGone::End,
             oracle: true,
+            times: false,
         }
     }
 

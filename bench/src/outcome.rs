@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{Histogram, Oracle};
 
@@ -42,6 +42,8 @@ pub struct Outcome {
     pub generator: Generator,
     /// What became of each id, if the plan asks for it.
     pub oracle: Option<Oracle>,
+    /// When each answer had been read to its end, if the plan asks for it.
+    pub times: Vec<(u64, Instant)>,
 }
 
 /// Processor time of the generator's threads, as the kernel counts it; zero where it does not.
@@ -132,6 +134,7 @@ impl Outcome {
         self.latency.add(&other.latency);
         self.behind.add(&other.behind);
         self.elapsed = self.elapsed.max(other.elapsed);
+        self.times.extend(other.times);
         self.generator.threads += other.generator.threads;
         self.generator.ran += other.generator.ran;
         self.generator.starved += other.generator.starved;

@@ -1,4 +1,5 @@
-//! What survives: `kill -9` under load, and a database that is locked, moved away or corrupt.
+//! What survives: `kill -9` under load, power cuts, disks that are full, broken or hung, and a
+//! database that is locked, moved away or corrupt.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,5 +16,11 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod full;
+mod hung;
 mod kill;
+mod load;
+mod mounted;
+mod power;
 mod store_away;
+mod watch;
