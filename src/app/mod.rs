@@ -2,10 +2,11 @@
 //!
 //! Start: directory and lock, keys, journal, local copy of the catalogue, tables, store (if it
 //! can be opened), listeners. Stop: no new connections, requests finished, journal synced,
-//! settled what is there, store closed.
+//! settled what is there, store closed. `replay.rs` settles without serving.
 
 mod background;
 mod directory;
+mod replay;
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
@@ -39,6 +40,7 @@ use background::{
 use directory::{control_socket, remove_socket};
 
 pub use directory::{DirectoryError, DirectoryLock, open_key_ring, write_key_file};
+pub use replay::{Outlook, Replayed, replay};
 
 /// What running requests may take when the server stops.
 const LAST_REQUESTS_SECONDS_MAX: u64 = 5;
@@ -84,13 +86,7 @@ impl App {
             .with_context(|| format!("catalogue {}", catalogue_file.display()))?;
         catalogue.set_keys(key_ring.derive(&[TenantId::FIRST]));
         let rules = Arc::new(RuleSet::shipped()?);
-        let window = config.window;
-        let window =
-            window.unwrap_or_else(|| Duration::from_secs(u64::from(rules.window_seconds())));
-        let options = SettleOptions {
-            window,
-            records_max: config.settle_records_max,
-        };
+        let options = settle_options(&config, &rules);
         let settler = Settler::new(Arc::clone(&journal), Arc::clone(&rules), &data, options)?;
         let listen = listeners.public.local_addr().context("public listener")?;
         let base_url = config
@@ -276,6 +272,14 @@ fn serve_control(
         None => server,
     };
     Ok(server.run())
+}
+
+fn settle_options(config: &Config, rules: &RuleSet) -> SettleOptions {
+    let window = Duration::from_secs(u64::from(rules.window_seconds()));
+    SettleOptions {
+        window: config.window.unwrap_or(window),
+        records_max: config.settle_records_max,
+    }
 }
 
 fn networks(table: Option<&Path>) -> anyhow::Result<Networks> {

@@ -62,14 +62,19 @@ impl Local {
         Err(Failure::new(Failure::DATA, detail))
     }
 
-    /// Takes the directory for this process alone; it must exist already.
-    pub(super) fn lock(&self) -> Result<DirectoryLock, Failure> {
+    /// The directory, which must exist already.
+    pub(super) fn existing(&self) -> Result<&Path, Failure> {
         if !self.data.is_dir() {
             let shown = self.data.display();
             let line = format!("{shown} does not exist; name the server's directory with --data");
             return Err(Failure::new(Failure::CONFIGURATION, line));
         }
-        Ok(DirectoryLock::take(&self.data)?)
+        Ok(&self.data)
+    }
+
+    /// Takes the directory for this process alone; it must exist already.
+    pub(super) fn lock(&self) -> Result<DirectoryLock, Failure> {
+        Ok(DirectoryLock::take(self.existing()?)?)
     }
 
     /// Does something with the store of this directory, which must be locked.

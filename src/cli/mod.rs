@@ -1,7 +1,9 @@
 //! Commands: one file each. A command reads its arguments, calls, and prints.
 
 mod geoip;
+mod journal;
 mod keys;
+mod lines;
 mod local;
 mod serve;
 
@@ -28,6 +30,9 @@ enum Command {
     /// Make API keys; rotate, retire and revoke the keys that sign tokens
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Look at the journal; settle it without serving
+    #[command(subcommand)]
+    Journal(journal::Journal),
     /// Build the network table from public data
     #[command(subcommand)]
     Geoip(geoip::Geoip),
@@ -47,6 +52,7 @@ impl Failure {
     const UNAVAILABLE: u8 = 69;
     const SOFTWARE: u8 = 70;
     const CANNOT_CREATE: u8 = 73;
+    const IO: u8 = 74;
     const TEMPORARY: u8 = 75;
     const CONFIGURATION: u8 = 78;
 
@@ -108,6 +114,7 @@ pub fn run() -> ExitCode {
     let done = match cli.command {
         Command::Serve(command) => command.run(),
         Command::Keys(command) => command.run(),
+        Command::Journal(command) => command.run(),
         Command::Geoip(command) => command.run(),
     };
     match done {

@@ -76,9 +76,14 @@ impl Directory {
     /// Opens a directory, made if it is missing.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path)?;
-        Ok(Self {
+        Ok(Self::existing(path))
+    }
+
+    /// A directory that is there already, to be read.
+    pub(super) fn existing(path: &Path) -> Self {
+        Self {
             path: path.to_owned(),
-        })
+        }
     }
 }
 

@@ -249,11 +249,12 @@ fn checks_sums() -> bool {
     !super::sabotage::is(super::sabotage::Sabotage::NoSums)
 }
 
-/// A record read back: where it stood, and what it says; `None` inside for a record that
-/// validates but is of a newer kind, or speaks of the journal itself.
+/// A record read back: where it stood, of when it is, and what it says; `None` inside for a
+/// record that validates but is of a newer kind, or speaks of the journal itself.
 #[derive(Debug, PartialEq)]
 pub(super) struct Frame {
     pub(super) head: Head,
+    pub(super) at: Micros,
     pub(super) entry: Option<Entry>,
 }
 
@@ -271,7 +272,7 @@ pub(super) fn read(epoch: u32, bytes: &[u8]) -> Option<Frame> {
         (TYPE_ACCEPTED, VERSION) => read_accepted(at, body).map(Entry::Accepted),
         _ => None,
     };
-    Some(Frame { head, entry })
+    Some(Frame { head, at, entry })
 }
 
 fn read_side(mut body: &[u8]) -> Option<Side> {

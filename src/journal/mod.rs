@@ -25,7 +25,8 @@
 //! written to it, before the rings are made anew.
 //!
 //! **Reading.** [`Reader`] yields synced records after a position, each sequence once, skips,
-//! counts and sets aside what does not validate, and never stops at it.
+//! counts and sets aside what does not validate, and never stops at it. [`Survey`] looks at a
+//! directory from outside, also beside the process that writes it, and changes nothing.
 //!
 //! **A disk that refuses** holds up nobody: rings fill, then hits are dropped and counted under
 //! its reason, and acts are answered 503, until it takes records again.
@@ -48,6 +49,7 @@ mod recovery;
 mod ring;
 mod rings;
 mod segment;
+mod survey;
 mod sync;
 mod writer;
 
@@ -73,6 +75,9 @@ pub use frame::{Side, SideKind};
 pub use keeper::Keeper;
 pub use options::{Durability, JournalError, JournalOptions};
 pub use reader::Reader;
+pub use survey::{
+    Gap, Kinds, Other, Record, Records, Report, RingsReport, SegmentReport, Span, Survey,
+};
 pub use sync::Syncer;
 
 /// A sync that ends longer than this after the hit is counted and wants looking at.

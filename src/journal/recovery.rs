@@ -98,7 +98,7 @@ fn last_sequence(
 
 /// What the log says of the rings of `life`: up to where they were drained before its newest
 /// segments, and what stands in those.
-fn logged(
+pub(super) fn logged(
     disk: &dyn Disk,
     listed: &[Listed],
     life: u32,

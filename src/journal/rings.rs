@@ -26,7 +26,7 @@ use super::{JournalError, segment};
 /// The file's name.
 pub(super) const NAME: &str = "rings";
 /// Bytes of the header: a page, so that slots never share a sector with it.
-const HEADER_BYTES: usize = 4_096;
+pub(super) const HEADER_BYTES: usize = 4_096;
 const MAGIC: &[u8; 8] = b"CUPELRNG";
 const VERSION: u32 = 1;
 
@@ -34,8 +34,8 @@ const VERSION: u32 = 1;
 #[derive(Debug)]
 pub(super) struct Left {
     pub(super) life: u32,
-    rings: u8,
-    slots: u64,
+    pub(super) rings: u8,
+    pub(super) slots: u64,
     bytes: Vec<u8>,
 }
 

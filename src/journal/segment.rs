@@ -33,7 +33,7 @@ use super::{EdgeId, JournalError, JournalOptions};
 pub(super) const HEADER_BYTES: usize = 64;
 const MAGIC: &[u8; 8] = b"CUPELJNL";
 const VERSION: u32 = 1;
-const EXTENSION: &str = ".journal";
+pub(super) const EXTENSION: &str = ".journal";
 /// The file whose turn is next.
 const PREPARED: &str = "next.segment";
 
@@ -225,7 +225,7 @@ pub(super) fn list(disk: &dyn Disk) -> Result<Vec<Listed>, JournalError> {
 }
 
 /// All segments of a directory, oldest first.
-fn list_all(disk: &dyn Disk) -> Result<Vec<Listed>, JournalError> {
+pub(super) fn list_all(disk: &dyn Disk) -> Result<Vec<Listed>, JournalError> {
     let names = disk.names().map_err(JournalError::io(&disk.path("")))?;
     let mut found = Vec::new();
     for name in names.iter().filter(|name| name.ends_with(EXTENSION)) {
@@ -269,32 +269,41 @@ pub(super) fn about(disk: &dyn Disk, listed: &Listed) -> Result<Option<About>, J
 
 /// The edge's id, made on first use.
 pub(super) fn edge(disk: &dyn Disk) -> Result<EdgeId, JournalError> {
+    if let Some(edge) = known_edge(disk)? {
+        return Ok(edge);
+    }
+    let write = || {
+        let edge = EdgeId(random()?);
+        let file = disk.create("edge.new")?;
+        file.write_at(format!("{edge}\n").as_bytes(), 0)?;
+        file.sync()?;
+        disk.rename("edge.new", "edge")?;
+        disk.sync_directory()?;
+        Ok(edge)
+    };
+    write().map_err(JournalError::io(&disk.path("edge")))
+}
+
+/// The edge's id, as its file says, or else the segments; `None` before first use.
+pub(super) fn known_edge(disk: &dyn Disk) -> Result<Option<EdgeId>, JournalError> {
     let path = disk.path("edge");
     match disk.open("edge").and_then(|file| read_all(&*file)) {
         Ok(bytes) => {
             let text = String::from_utf8_lossy(&bytes);
             let found = text.trim();
-            EdgeId::parse(found).ok_or_else(|| JournalError::Edge {
+            let edge = EdgeId::parse(found).ok_or_else(|| JournalError::Edge {
                 path,
                 found: found.to_owned(),
-            })
+            });
+            edge.map(Some)
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            if let Some(edge) = edge_of_segments(disk)? {
+            let edge = edge_of_segments(disk)?;
+            if let Some(edge) = edge {
                 // A new one would count again what these segments hold.
                 tracing::error!(%edge, "journal: the edge file is missing; the segments name it");
-                return Ok(edge);
             }
-            let write = || {
-                let edge = EdgeId(random()?);
-                let file = disk.create("edge.new")?;
-                file.write_at(format!("{edge}\n").as_bytes(), 0)?;
-                file.sync()?;
-                disk.rename("edge.new", "edge")?;
-                disk.sync_directory()?;
-                Ok(edge)
-            };
-            write().map_err(JournalError::io(&path))
+            Ok(edge)
         }
         Err(error) => Err(JournalError::io(&path)(error)),
     }

@@ -54,6 +54,7 @@ impl<'a> Fold<'a> {
 
     /// A record of the journal.
     pub(super) fn add(&mut self, sequence: u64, entry: Entry) {
+        self.progress.records += 1;
         match entry {
             Entry::Side(side) => self.out.texts.push((side.id, side.text)),
             // Taken before the hits that it is about are settled.

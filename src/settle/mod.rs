@@ -61,6 +61,8 @@ impl Default for SettleOptions {
 /// What a round did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
+    /// Records read, of every kind.
+    pub records: u64,
     /// Hits written.
     pub written: u64,
     /// Hits whose window closed.

@@ -1,11 +1,14 @@
 //! Edges, and how far each one's journal is in the store.
 
-use sqlx::Row;
+use std::path::Path;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
+use sqlx::{ConnectOptions as _, Connection as _, Row};
 
 use crate::domain::time::Micros;
 use crate::journal::EdgeId;
 
-use super::{Store, StoreError, narrow};
+use super::{BUSY_WAIT, FILE, Store, StoreError, narrow};
 
 /// How far an edge's journal is in the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +22,38 @@ pub struct Position {
 }
 
 impl Store {
+    /// How far an edge's journal is in the store of `data`, without opening that: nothing is
+    /// made, brought up to date or kept open. `None` if there is no store.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn peek(data: &Path, edge: EdgeId) -> Result<Option<Position>, StoreError> {
+        const SQL: &str = "SELECT sequence, settled_sequence, settled_to
+            FROM positions JOIN edges ON edges.id = positions.edge WHERE incarnation = $1";
+        let path = data.join(FILE);
+        if std::fs::metadata(&path).map_or(true, |about| about.len() == 0) {
+            return Ok(None);
+        }
+        // Without a write-ahead log nobody has it open, and it needs no locks: those would leave
+        // files behind.
+        let alone = !data.join(format!("{FILE}-wal")).exists();
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .read_only(true)
+            .immutable(alone)
+            .busy_timeout(BUSY_WAIT);
+        let mut connection = options.connect().await?;
+        let row = sqlx::query(SQL)
+            .bind(i64::from(edge.0))
+            .fetch_optional(&mut connection)
+            .await?;
+        let position = row
+            .as_ref()
+            .map_or_else(|| Ok(Position::default()), position)?;
+        connection.close().await?;
+        Ok(Some(position))
+    }
+
     /// The row of an edge, made on first sight, and its position.
     ///
     /// # Errors
@@ -42,11 +77,15 @@ impl Store {
             .fetch_one(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        let position = Position {
-            sequence: narrow(row.try_get(0)?, "position")?,
-            settled_sequence: narrow(row.try_get(1)?, "position")?,
-            settled_to: Micros::new(row.try_get(2)?),
-        };
-        Ok((id, position))
+        Ok((id, position(&row)?))
     }
+}
+
+/// Reads sequence, settled sequence and settled time.
+fn position(row: &SqliteRow) -> Result<Position, StoreError> {
+    Ok(Position {
+        sequence: narrow(row.try_get(0)?, "position")?,
+        settled_sequence: narrow(row.try_get(1)?, "position")?,
+        settled_to: Micros::new(row.try_get(2)?),
+    })
 }

@@ -39,6 +39,8 @@ pub use stats::{SumRow, UniqueRow};
 
 const READERS_MAX: u32 = 4;
 const BUSY_WAIT: Duration = Duration::from_secs(2);
+/// The database within a data directory.
+const FILE: &str = "cupel.sqlite";
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -111,7 +113,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`]; a file that is not a database is `Unavailable`.
     pub async fn open(data: &Path, now: Micros) -> Result<Self, StoreError> {
-        let path = data.join("cupel.sqlite");
+        let path = data.join(FILE);
         let marker = data.join("store-created");
         let is_empty = std::fs::metadata(&path).map_or(true, |about| about.len() == 0);
         if marker.exists() && is_empty {

@@ -19,6 +19,7 @@ mod bad_input;
 mod campaigns;
 mod commands;
 mod events;
+mod journal_command;
 mod pages;
 mod readme;
 mod redirects;

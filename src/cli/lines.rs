@@ -1,0 +1,54 @@
+//! Lines on standard output. Whoever reads them may leave: that ends the command and is no error.
+
+use std::fmt::Display;
+use std::io::{BufWriter, ErrorKind, StdoutLock, Write};
+
+use super::Failure;
+
+/// Standard output, buffered.
+pub(super) struct Lines {
+    out: BufWriter<StdoutLock<'static>>,
+    failed: Option<std::io::Error>,
+}
+
+impl Lines {
+    pub(super) fn new() -> Self {
+        Self {
+            out: BufWriter::new(std::io::stdout().lock()),
+            failed: None,
+        }
+    }
+
+    /// Writes a line; `false` once nobody takes them any more.
+    pub(super) fn say(&mut self, line: impl Display) -> bool {
+        if self.failed.is_none() {
+            self.failed = writeln!(self.out, "{line}").err();
+        }
+        self.failed.is_none()
+    }
+
+    /// Shows what was written so far: something slow comes next.
+    pub(super) fn show(&mut self) {
+        if self.failed.is_none() {
+            self.failed = self.out.flush().err();
+        }
+    }
+
+    /// The last of it.
+    pub(super) fn finish(mut self) -> Result<(), Failure> {
+        self.show();
+        match self.failed {
+            Some(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::new(
+                Failure::IO,
+                format!("standard output: {error}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A number of things: `1 hit`, `2 hits`.
+pub(super) fn count(number: u64, one: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {one}{plural}")
+}
