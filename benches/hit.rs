@@ -97,7 +97,10 @@ fn message() -> MessageId {
 /// A data directory with one campaign; its keys and a token.
 fn directory(data: &Path) -> (Arc<TenantKeys>, String) {
     let ring = open_key_ring(data).unwrap();
-    let keys = Arc::clone(&ring.derive(&[TenantId::FIRST])[&TenantId::FIRST]);
+    let keys = ring
+        .derive(&[TenantId::FIRST])
+        .remove(&TenantId::FIRST)
+        .unwrap();
     let catalogue = Catalogue::open(&data.join("catalogue")).unwrap();
     catalogue.apply(changes()).unwrap();
     let token = Minted::sign(message(), RecipientKey::NONE, keys.signing().unwrap()).token();

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, TcpListener};
 
 use actix_web::rt;
+use socket2::{Domain, Socket, Type};
 
 use crate::app::{App, DirectoryLock, Listeners, write_key_file};
 use crate::config::{Config, Flags};
@@ -11,6 +12,10 @@ use crate::shutdown::Stop;
 use crate::telemetry;
 
 use super::Failure;
+
+/// Connections that may wait to be taken: a mailing's first minute opens many at once, and one that
+/// finds no room waits a second. The system's limit applies too.
+const BACKLOG: i32 = 4_096;
 
 /// Answer links, pixels and pages, and the API
 #[derive(Debug, clap::Args)]
@@ -42,12 +47,20 @@ impl Serve {
 }
 
 fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
-    // Not SO_REUSEPORT: a second server on a port must be told, not share its connections.
-    TcpListener::bind(address).map_err(|error| {
+    listen(address).map_err(|error| {
         let remedy = "choose another address with the flag of that name";
         let line = format!("{key}: cannot listen on {address}: {error}; {remedy}");
         Failure::new(Failure::TEMPORARY, line)
     })
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // Not SO_REUSEPORT: a second server on a port must be told, not share its connections.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Prints a line; nobody may be reading it.

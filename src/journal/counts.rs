@@ -13,15 +13,18 @@ pub enum Reason {
     DiskReadOnly,
     /// The ring was full, and the disk answers with errors.
     DiskError,
+    /// The ring was full, and the disk did not answer for a second.
+    DiskHung,
 }
 
 impl Reason {
     /// All of them, in the order of their codes.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::RingFull,
         Self::DiskFull,
         Self::DiskReadOnly,
         Self::DiskError,
+        Self::DiskHung,
     ];
 
     /// Its name in metrics and health.
@@ -32,6 +35,7 @@ impl Reason {
             Self::DiskFull => "disk_full",
             Self::DiskReadOnly => "disk_read_only",
             Self::DiskError => "disk_error",
+            Self::DiskHung => "disk_hung",
         }
     }
 

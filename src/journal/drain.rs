@@ -78,6 +78,7 @@ impl Drainer {
     fn drain(&mut self) -> Result<(), JournalError> {
         let journal = &*self.journal;
         let oldest = std::mem::replace(&mut self.looked_at, Instant::now());
+        let _draining = journal.draining.since(oldest);
         let mut wrote = false;
         loop {
             // Taken first and written last: behind whatever was kept before it was handed over.

@@ -49,6 +49,7 @@ mod recovery;
 mod ring;
 mod rings;
 mod segment;
+mod stall;
 mod survey;
 mod sync;
 mod writer;
@@ -67,6 +68,7 @@ use crate::domain::time::Micros;
 use disk::{Directory, Disk};
 use ring::{Producer, Ring};
 use segment::Segments;
+use stall::Stall;
 
 pub use counts::{JournalCounts, Reason};
 pub use drain::Drainer;
@@ -133,6 +135,8 @@ pub struct Journal {
     counts: JournalCounts,
     drain_state: State,
     sync_state: State,
+    draining: Stall,
+    syncing: Stall,
 }
 
 impl Journal {
@@ -173,6 +177,8 @@ impl Journal {
             counts,
             drain_state: State::default(),
             sync_state: State::default(),
+            draining: Stall::default(),
+            syncing: Stall::default(),
         }))
     }
 
@@ -209,7 +215,18 @@ impl Journal {
     /// Why the disk takes nothing at present, if it does not.
     #[must_use]
     pub fn refusing(&self) -> Option<Reason> {
-        self.drain_state.get().or_else(|| self.sync_state.get())
+        let failing = self.drain_state.get().or_else(|| self.sync_state.get());
+        let hangs = self.draining.age().max(self.syncing.age()) > stall::HUNG;
+        failing.or_else(|| hangs.then_some(Reason::DiskHung))
+    }
+
+    /// Age of the oldest hit that a power cut would take, as far as it is known: of the sync
+    /// under way, or that of the last one when it ended.
+    #[must_use]
+    pub fn window(&self) -> Duration {
+        let last = self.counts.window_micros.load(Ordering::Relaxed);
+        let now = self.draining.age().max(self.syncing.age());
+        now.max(Duration::from_micros(last))
     }
 
     /// Highest sequence that survives a power cut.

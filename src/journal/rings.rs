@@ -72,17 +72,15 @@ impl Left {
             return Err(JournalError::Newer { path });
         }
         let (life, rings, slots) = (number(12), number(16), number(20));
-        let left = life
-            .zip(rings.zip(slots))
-            .and_then(|(life, (rings, slots))| {
-                Some(Self {
-                    life,
-                    rings: u8::try_from(rings).ok()?,
-                    slots: u64::from(slots),
-                    bytes: bytes.clone(),
-                })
-            });
-        Ok(left)
+        let (Some(life), Some(rings), Some(slots)) = (life, rings, slots) else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            life,
+            rings: u8::try_from(rings).unwrap_or(u8::MAX),
+            slots: u64::from(slots),
+            bytes,
+        }))
     }
 
     /// Everything in the rings that `logged` does not name and that lies behind `drained`.

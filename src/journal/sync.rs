@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::counts::Reason;
 use super::writer::{Closing, Pending, Reached, Tail};
@@ -38,9 +38,18 @@ impl Syncer {
         loop {
             let last_round = stopped();
             let idle = if last_round { Duration::ZERO } else { IDLE };
-            if let Err(error) = self.round(idle) {
-                tracing::error!(%error, "journal: the disk does not keep it; hits are at risk");
-                std::thread::sleep(RETRY);
+            let failed_before = self.journal.sync_state.get().is_some();
+            match self.round(idle) {
+                Ok(()) if failed_before => tracing::info!("journal: the disk keeps records again"),
+                Ok(()) => {}
+                Err(error) => {
+                    if failed_before {
+                        tracing::debug!(%error, "journal: the disk still does not keep it");
+                    } else {
+                        tracing::error!(%error, "journal: the disk does not keep it");
+                    }
+                    std::thread::sleep(RETRY);
+                }
             }
             if last_round {
                 return;
@@ -62,6 +71,8 @@ impl Syncer {
     fn try_round(&mut self, idle: Duration) -> Result<(), JournalError> {
         self.close()?;
         if let Some(pending) = self.journal.writer.wait(idle) {
+            let journal = Arc::clone(&self.journal);
+            let _syncing = journal.syncing.since(pending.oldest);
             let synced = self.sync(&pending);
             if synced.is_err() {
                 self.journal.writer.retry();
@@ -120,10 +131,8 @@ impl Syncer {
     }
 
     fn say_failed(&self, error: &JournalError) {
-        self.journal
-            .counts
-            .sync_errors
-            .fetch_add(1, Ordering::Relaxed);
+        let errors = &self.journal.counts.sync_errors;
+        errors.fetch_add(1, Ordering::Relaxed);
         tracing::error!(%error, "journal: fsync failed; writing on in another segment");
     }
 
@@ -166,6 +175,7 @@ impl Syncer {
 
     fn try_close(&self, closing: &mut Closing) -> Result<(), JournalError> {
         let segments = &self.journal.segments;
+        let _syncing = self.journal.syncing.since(Instant::now());
         let old = &closing.segment;
         if !closing.poisoned {
             let synced = old.file.sync().map_err(JournalError::io(old.name.as_ref()));

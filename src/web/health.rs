@@ -95,7 +95,7 @@ fn publish(parts: &Parts) {
         .last()
         .saturating_sub(parts.journal.synced_to());
     metrics::gauge!("cupel_journal_unsynced_records").set(gauge(behind));
-    metrics::gauge!("cupel_journal_sync_window_seconds")
-        .set(gauge(read(&journal.window_micros)) / 1e6);
+    let window = parts.journal.window().as_secs_f64();
+    metrics::gauge!("cupel_journal_sync_window_seconds").set(window);
     metrics::gauge!("cupel_store_up").set(f64::from(u8::from(parts.store().is_ok())));
 }

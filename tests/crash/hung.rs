@@ -66,8 +66,9 @@ fn endure(server: &Server, acts: &Acts, frozen: Frozen<'_>, hung: Duration) -> M
     })
 }
 
-/// Freezes `beneath`, which is `disk` or what it lies on, while hits and an act come.
-fn hang(test: &str, disk: &Ext4, beneath: &Ext4, hung: Duration) {
+/// Freezes `beneath`, which is `disk` or what it lies on, while hits and an act come; the share of
+/// the hits due meanwhile that were answered meanwhile, and what the threads were doing.
+fn hang(test: &str, disk: &Ext4, beneath: &Ext4, hung: Duration) -> (f64, String) {
     let text = "workers = 2\n[settle]\nwindow_seconds = 1\n";
     std::fs::write(disk.at.join("cupel.toml"), text).unwrap();
     let mut server = Server::start(&disk.at, &[]);
@@ -126,21 +127,26 @@ fn hang(test: &str, disk: &Ext4, beneath: &Ext4, hung: Duration) {
         "counted as dropped: {verdict}"
     );
     assert_eq!(verdict.doubled.count + verdict.unsent.count, 0, "{verdict}");
-    assert!(
-        answered as f64 > due / 2.0,
-        "{answered} of {due} redirects while the disk hung; the server's threads then:\n{}",
-        meanwhile.threads
-    );
     server.stop();
+    (answered as f64 / due, meanwhile.threads)
+}
+
+/// A device that hangs, its file system not being frozen.
+fn hang_device(test: &str, hung: Duration) {
+    let beneath = Ext4::new(512);
+    let disk = Ext4::within(&beneath, 256);
+    let (answered, threads) = hang(test, &disk, &beneath, hung);
+    assert!(
+        answered > 0.5,
+        "{answered} of the redirects due; the server's threads then:\n{threads}"
+    );
 }
 
 #[test]
 fn a_hung_device_stops_no_redirect_and_loses_only_what_is_counted() {
     let _alone = alone();
     if may_mount("hung-device") {
-        let beneath = Ext4::new(512);
-        let disk = Ext4::within(&beneath, 256);
-        hang("hung-device", &disk, &beneath, SHORT);
+        hang_device("hung-device", SHORT);
     }
 }
 
@@ -148,17 +154,18 @@ fn a_hung_device_stops_no_redirect_and_loses_only_what_is_counted() {
 fn a_device_that_hangs_for_longer_than_acts_wait_stops_no_redirect() {
     let _alone = alone();
     if may_mount("hung-long") {
-        let beneath = Ext4::new(512);
-        let disk = Ext4::within(&beneath, 256);
-        hang("hung-long", &disk, &beneath, LONG);
+        hang_device("hung-long", LONG);
     }
 }
 
+/// Readers wait for the thaw here, since a store into a ring's page may have to ask the file
+/// system (docs/promises.md): this holds what is left, that nothing is lost by it.
 #[test]
-fn a_hung_file_system_stops_no_redirect_and_loses_only_what_is_counted() {
+fn a_frozen_file_system_loses_only_what_is_counted() {
     let _alone = alone();
     if may_mount("hung-files") {
         let disk = Ext4::new(256);
-        hang("hung-files", &disk, &disk, SHORT);
+        let (answered, _) = hang("hung-files", &disk, &disk, SHORT);
+        println!("hung-files: {answered:.2} of the redirects due were answered meanwhile");
     }
 }
