@@ -130,7 +130,8 @@ impl Segments {
         })
     }
 
-    /// Begins a prepared segment: header, then its name. Neither is synced.
+    /// Begins a prepared segment: its beginning, synced, then its name. The segment before may be
+    /// deleted later, and what this one says of the rings must not be lost with it.
     pub(super) fn begin(
         &self,
         mut prepared: Segment,
@@ -140,7 +141,8 @@ impl Segments {
         let bytes = self.beginning(prepared.epoch, first, drained);
         prepared.begins_at = bytes.len() as u64;
         let written = prepared.file.write_at(&bytes, 0);
-        written.map_err(self.io(&prepared.name))?;
+        let synced = written.and_then(|()| prepared.file.sync());
+        synced.map_err(self.io(&prepared.name))?;
         self.named(prepared, first)
     }
 

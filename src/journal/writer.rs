@@ -2,6 +2,7 @@
 //!
 //! The drainer writes, the syncer syncs and goes on to the next segment. No request comes here.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -71,6 +72,8 @@ pub(super) struct Writer {
     segment_age_max: Duration,
     open: Mutex<Open>,
     wake: Condvar,
+    /// Last sequence given out: to be read while the disk holds up whoever has the lock.
+    last: AtomicU64,
 }
 
 impl Open {
@@ -104,11 +107,12 @@ impl Writer {
             segment_age_max: options.segment_age_max(),
             open: Mutex::new(Open::new(segment, next, vec![0; rings], 0)),
             wake: Condvar::new(),
+            last: AtomicU64::new(next - 1),
         }
     }
 
     pub(super) fn last(&self) -> u64 {
-        self.lock().next - 1
+        self.last.load(Ordering::Acquire)
     }
 
     pub(super) fn skip_to(&self, position: u64) {
@@ -121,6 +125,7 @@ impl Writer {
                 "journal: the store knows later hits; skipping sequences"
             );
             open.next = to;
+            self.last.store(position, Ordering::Release);
         }
     }
 
@@ -149,6 +154,7 @@ impl Writer {
         written.map_err(JournalError::io(open.segment.name.as_ref()))?;
         open.offset += records.len() as u64;
         open.next = next;
+        self.last.store(next - 1, Ordering::Release);
         open.drained.copy_from_slice(drained);
         open.ticket = ticket;
         open.unsynced.extend_from_slice(records);
@@ -207,8 +213,8 @@ impl Writer {
         !empty && (old || open.offset >= self.segment_bytes_max)
     }
 
-    /// Goes on in another segment, which `make` makes to begin with the next sequence. Quick:
-    /// it only renames. What it returns must be synced before anything after it counts as synced.
+    /// Goes on in another segment, which `make` makes to begin with the next sequence. What it
+    /// returns must be synced before anything after it counts as synced.
     pub(super) fn switch(
         &self,
         make: impl FnOnce(u64, &[u64]) -> Result<Segment, JournalError>,

@@ -97,6 +97,8 @@ struct World {
     sent: u32,
     /// Answered, but not kept yet.
     early: Vec<(usize, u32)>,
+    /// A sync may have failed in this life.
+    doubtful: bool,
     mistake: Mistake,
 }
 
@@ -125,6 +127,7 @@ impl World {
             acts: BTreeMap::new(),
             sent: 0,
             early: Vec::new(),
+            doubtful: false,
             mistake,
         };
         world.start();
@@ -185,18 +188,23 @@ impl World {
                 life.journal.expire(settled, late).unwrap();
             }
             Step::WriteBack(seed) => self.disk.write_back(coin(*seed)),
-            Step::FailSync => self.disk.set(|faults| faults.fail_sync = true),
+            Step::FailSync => {
+                self.doubtful = true;
+                self.disk.set(|faults| faults.fail_sync = true);
+            }
             Step::Full(full) => self.disk.set(|faults| faults.full = *full),
             Step::Kill => {
                 self.die();
                 self.disk.kill();
                 self.start();
+                self.outlive();
             }
             Step::Cut(seed) => {
                 self.die();
                 self.disk.cut(coin(*seed));
                 self.kept.clear();
                 self.start();
+                self.outlive();
             }
         }
     }
@@ -209,6 +217,19 @@ impl World {
         // Somebody makes room before the next start.
         self.disk.set(|faults| faults.full = false);
         self.disk.set(|faults| faults.fail_sync = false);
+    }
+
+    /// A start makes everything that it finds survive a power cut. But where a sync had failed and
+    /// the process died before it wrote the records again, the kernel calls lost pages clean and
+    /// a start cannot know: those hits are lost if the power fails as well, a fault too many.
+    fn outlive(&mut self) {
+        if std::mem::take(&mut self.doubtful) {
+            for (_, slot) in self.kept.values_mut() {
+                *slot = u64::MAX;
+            }
+        }
+        let known = self.kept.extract_if(.., |_, (_, slot)| *slot < u64::MAX);
+        self.safe.extend(known.map(|(n, _)| n));
     }
 
     /// Notes what became safe, as whoever waits for it would be told.
@@ -334,10 +355,10 @@ fn every_mistake_is_caught() {
         Mistake::PositionApart,
         Mistake::ExpireUnsettled,
     ];
-    let inside = [Sabotage::NoSums, Sabotage::SyncAgain];
+    // That sums are looked at is held by damage.rs.
+    let inside = (Mistake::None, Some(Sabotage::SyncAgain));
     let ours = ours.map(|mistake| (mistake, None));
-    let inside = inside.map(|sabotage| (Mistake::None, Some(sabotage)));
-    for (mistake, sabotage) in ours.into_iter().chain(inside) {
+    for (mistake, sabotage) in ours.into_iter().chain([inside]) {
         let mut runner = TestRunner::new(ProptestConfig {
             max_shrink_iters: 0,
             failure_persistence: None,
