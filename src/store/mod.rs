@@ -141,6 +141,12 @@ impl Store {
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(BUSY_WAIT)
+            // SQLite ends a transaction by itself where the disk is full; sqlx then believes for
+            // ever that the connection is in one, and refuses to begin another.
+            .before_acquire(|connection, _| {
+                let usable = !connection.is_in_transaction();
+                Box::pin(async move { Ok(usable) })
+            })
             .connect_with(options.clone())
             .await?;
         MIGRATIONS.run(&writer).await.map_err(|error| match error {
