@@ -126,6 +126,7 @@ pub(super) async fn settle_loop(
     stop: Stop,
 ) -> Settler {
     let mut settled_to = 0;
+    let mut pages_lost = 0;
     let mut expired = Instant::now();
     while !stop.asked() {
         let now = parts.clock.now();
@@ -147,6 +148,15 @@ pub(super) async fn settle_loop(
             }
             continue;
         };
+        let lost = parts.journal.pages_lost();
+        if lost > pages_lost && parts.journal.refusing().is_none() {
+            // Of the store's shared memory too, perhaps: other processes would be shown an old
+            // state of it until it is opened anew.
+            pages_lost = lost;
+            parts.store.store(None);
+            store.close().await;
+            continue;
+        }
         match settler.round(&store, now).await {
             Ok(progress) => {
                 settled_to = progress.position;

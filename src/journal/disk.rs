@@ -126,7 +126,7 @@ impl Disk for Directory {
             .read(true)
             .write(true)
             .open(self.path.join(name))?;
-        Ok(Memory::Mapped(Mapped::new(&file, bytes)?))
+        Ok(Memory::Mapped(Mapped::new(file, bytes)?))
     }
 
     fn path(&self, name: &str) -> PathBuf {

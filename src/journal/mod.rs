@@ -212,6 +212,13 @@ impl Journal {
         })
     }
 
+    /// Pages of the rings that the file system refused: hits kept there outlive the process no
+    /// longer, until the next start.
+    #[must_use]
+    pub fn pages_lost(&self) -> u64 {
+        mapped::pages_lost()
+    }
+
     /// Why the disk takes nothing at present, if it does not.
     #[must_use]
     pub fn refusing(&self) -> Option<Reason> {

@@ -32,6 +32,7 @@ pub(super) async fn readyz(parts: web::Data<Parts>) -> HttpResponse {
             "synced_to": parts.journal.synced_to(),
             "state": refusing.map_or("ok", Reason::name),
             "dropped": dropped.into_iter().map(|(_, count)| count).sum::<u64>(),
+            "lost_pages": parts.journal.pages_lost(),
             "recovered": parts.journal.counts().recovered.load(Ordering::Relaxed),
         },
         "catalogue": {"campaigns": campaigns, "short_links": short_links},
@@ -81,6 +82,7 @@ fn publish(parts: &Parts) {
             read(&journal.windows_late),
         ),
         ("cupel_acked_unsynced_total", read(&journal.acked_unsynced)),
+        ("cupel_journal_lost_pages_total", parts.journal.pages_lost()),
     ] {
         metrics::counter!(name).absolute(value);
     }
