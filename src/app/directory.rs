@@ -1,7 +1,7 @@
 //! The data directory: taken by one process, private to its owner; the control socket in it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -52,14 +52,14 @@ impl DirectoryLock {
             .map_err(unwritable)?;
         // Addresses of readers and the keys lie in it, whoever made it.
         let private = fs::Permissions::from_mode(0o700);
-        fs::set_permissions(data, private).map_err(unwritable)?;
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(data.join("lock"))
-            .map_err(unwritable)?;
+        let made_private = fs::set_permissions(data, private);
+        let path = data.join("lock");
+        let file = match made_private.and_then(|()| writable(&path)) {
+            // A disk that can only be read now holds links all the same.
+            Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => File::open(&path),
+            file => file,
+        };
+        let file = file.map_err(unwritable)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(fs::TryLockError::WouldBlock) => Err(DirectoryError::InUse {
@@ -68,6 +68,15 @@ impl DirectoryLock {
             Err(fs::TryLockError::Error(source)) => Err(unwritable(source)),
         }
     }
+}
+
+fn writable(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
 }
 
 /// The key ring of a data directory; made only where nothing can have been signed yet.
@@ -101,7 +110,7 @@ pub(super) fn remove_socket(data: &Path) {
     let path = data.join("control.sock");
     match fs::remove_file(&path) {
         Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => {
             tracing::warn!(path = %path.display(), %error, "app: cannot remove the control socket");
         }

@@ -80,7 +80,7 @@ impl App {
     ) -> anyhow::Result<Self> {
         let data = config.data.clone();
         let key_ring = open_key_ring(&data)?;
-        let journal = Journal::open(&data.join("journal"), config.journal.clone())?;
+        let journal = Journal::open_or_wait(&data.join("journal"), config.journal.clone())?;
         let catalogue_file = data.join("catalogue");
         let catalogue = Catalogue::open(&catalogue_file)
             .with_context(|| format!("catalogue {}", catalogue_file.display()))?;

@@ -206,6 +206,7 @@ impl WrittenJournal {
             durability: self.durability,
             sync_wait: Duration::from_millis(wait),
             rings: workers,
+            ring_directory: self.ring_directory.clone(),
             ring_slots: slots,
             sync_every: Duration::from_millis(bounded("journal.sync_ms_max", sync, 1..=50)?),
             segment_bytes_max: bounded("journal.segment_bytes_max", segment, 65_536..=1 << 30)?,

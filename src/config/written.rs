@@ -35,6 +35,7 @@ pub(super) struct WrittenJournal {
     pub(super) durability: Durability,
     pub(super) sync_wait_ms_max: Option<u64>,
     pub(super) sync_ms_max: Option<u64>,
+    pub(super) ring_directory: Option<PathBuf>,
     pub(super) ring_slots: Option<u32>,
     pub(super) segment_bytes_max: Option<u64>,
     pub(super) keep_hours: Option<u64>,

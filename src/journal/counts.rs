@@ -88,3 +88,16 @@ pub struct JournalCounts {
     /// Syncs whose window was longer than [`super::WINDOW_ALARM`].
     pub windows_late: AtomicU64,
 }
+
+impl JournalCounts {
+    /// Adds what a recovery counted.
+    pub(super) fn add(&self, recovery: &Self) {
+        for (to, from) in [
+            (&self.damaged, &recovery.damaged),
+            (&self.recovered, &recovery.recovered),
+            (&self.torn, &recovery.torn),
+        ] {
+            to.fetch_add(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+}

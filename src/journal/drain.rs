@@ -11,6 +11,8 @@ use super::{Journal, JournalError};
 const BATCH_BYTES_MAX: usize = 1 << 20;
 /// How long to wait before the disk is asked again after it refused.
 const RETRY: Duration = Duration::from_millis(200);
+/// The same where it has to recover first: that reads what the last process left.
+const RETRY_BEGIN: Duration = Duration::from_secs(1);
 
 /// Runs on a thread of its own until told to stop.
 #[derive(Debug)]
@@ -22,16 +24,19 @@ pub struct Drainer {
     /// Since when what is in the rings may have been there.
     looked_at: Instant,
     refused: bool,
+    said_lost: bool,
 }
 
 impl Drainer {
     pub(super) fn new(journal: Arc<Journal>) -> Self {
         Self {
             drained: vec![0; journal.rings.len()],
-            journal,
             batch: Vec::new(),
             looked_at: Instant::now(),
-            refused: false,
+            // Then it has been said.
+            refused: !journal.has_begun(),
+            said_lost: false,
+            journal,
         }
     }
 
@@ -41,6 +46,7 @@ impl Drainer {
             let last_round = stopped();
             let tick = match (last_round, self.refused) {
                 (true, _) => Duration::ZERO,
+                (false, true) if !self.journal.has_begun() => RETRY_BEGIN,
                 (false, true) => RETRY,
                 (false, false) => self.journal.options.sync_every,
             };
@@ -53,9 +59,23 @@ impl Drainer {
                 }
                 Err(error) => tracing::debug!(%error, "journal: the disk still takes nothing"),
             }
+            self.say_lost();
             if last_round {
                 return;
             }
+        }
+    }
+
+    /// Says, once, what the handler of a signal could only count.
+    fn say_lost(&mut self) {
+        let pages = self.journal.pages_lost();
+        if pages > 0 && !self.said_lost {
+            tracing::error!(
+                pages,
+                "journal: the file system refuses pages of the rings; hits kept there outlive \
+                 the process only once they are logged: restart when the disk is well"
+            );
+            self.said_lost = true;
         }
     }
 
@@ -76,6 +96,9 @@ impl Drainer {
     }
 
     fn drain(&mut self) -> Result<(), JournalError> {
+        if !self.journal.has_begun() {
+            self.journal.begin()?;
+        }
         let journal = &*self.journal;
         let oldest = std::mem::replace(&mut self.looked_at, Instant::now());
         let _draining = journal.draining.since(oldest);

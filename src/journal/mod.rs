@@ -37,6 +37,7 @@
 mod counts;
 mod disk;
 mod drain;
+mod elsewhere;
 mod entry;
 mod frame;
 mod keeper;
@@ -56,7 +57,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -149,24 +150,45 @@ impl Journal {
         Self::open_on(Arc::new(disk), options)
     }
 
+    /// The same, but a disk that is full, can only be read or answers with errors is no reason
+    /// not to start: hits are dropped and counted until the drainer finds that it takes records.
+    ///
+    /// # Errors
+    /// The directory cannot be used for another reason, was never used, or holds something newer.
+    pub fn open_or_wait(
+        directory: &Path,
+        options: JournalOptions,
+    ) -> Result<Arc<Self>, JournalError> {
+        let disk = Directory::open(directory).map_err(JournalError::io(directory))?;
+        let journal = Self::closed(Arc::new(disk), options)?;
+        if let Err(error) = journal.begin() {
+            let reason = error.of_disk().ok_or(error)?;
+            tracing::error!(
+                reason = reason.name(),
+                "journal: cannot begin; hits are answered and not kept until the disk takes them"
+            );
+            journal.drain_state.set(Some(reason));
+        }
+        Ok(journal)
+    }
+
     fn open_on(disk: Arc<dyn Disk>, options: JournalOptions) -> Result<Arc<Self>, JournalError> {
-        let counts = JournalCounts::default();
-        let left = rings::Left::read(&*disk)?;
-        let mut segments = Segments {
+        let journal = Self::closed(disk, options)?;
+        journal.begin()?;
+        Ok(journal)
+    }
+
+    /// One that keeps nothing yet.
+    fn closed(disk: Arc<dyn Disk>, options: JournalOptions) -> Result<Arc<Self>, JournalError> {
+        let segments = Segments {
             edge: segment::edge(&*disk)?,
             disk,
-            life: 0,
+            life: OnceLock::new(),
         };
-        let last = recovery::recover(&segments, left.as_ref(), &counts)?;
-        let (life, rings) = rings::create(&*segments.disk, options.rings, options.ring_slots)?;
-        segments.life = life;
-        let first = segments.create(last + 1, &vec![0; rings.len()], |_| Vec::new())?;
-        let (synced, _) = watch::channel(Synced {
-            sequence: last,
-            ..Synced::default()
-        });
+        let rings: Vec<_> = (0..options.rings).map(Ring::new).map(Arc::new).collect();
+        let (synced, _) = watch::channel(Synced::default());
         Ok(Arc::new(Self {
-            writer: writer::Writer::new(first, last + 1, rings.len(), &options),
+            writer: writer::Writer::new(&options),
             producers: Mutex::new(rings.iter().cloned().map(Producer::new).collect()),
             rings,
             options,
@@ -174,12 +196,42 @@ impl Journal {
             lane: lane::Lane::default(),
             synced,
             texts: keeper::TextBudget::default(),
-            counts,
+            counts: JournalCounts::default(),
             drain_state: State::default(),
             sync_state: State::default(),
             draining: Stall::default(),
             syncing: Stall::default(),
         }))
+    }
+
+    /// Recovers what a crash left, then begins the log and opens the rings: from here on hits are
+    /// kept. After an error nothing has begun; try again.
+    fn begin(&self) -> Result<(), JournalError> {
+        let Self {
+            segments, options, ..
+        } = self;
+        let disk = &*segments.disk;
+        let counts = JournalCounts::default();
+        let left = rings::Left::read(disk)?;
+        let last = recovery::recover(segments, left.as_ref(), &counts)?;
+        let directory = options.ring_directory.as_deref();
+        let size = (options.rings, options.ring_slots);
+        let (life, rooms) = rings::create(disk, directory, segments.edge, size)?;
+        let segments = segments.of_life(life);
+        let first = segments.create(last + 1, &vec![0; rooms.len()], |_| Vec::new())?;
+        self.segments.life.get_or_init(|| life);
+        self.counts.add(&counts);
+        self.synced.send_modify(|synced| synced.sequence = last);
+        self.writer.begin(first, last + 1, rooms.len());
+        for (ring, room) in self.rings.iter().zip(rooms) {
+            ring.open(room);
+        }
+        Ok(())
+    }
+
+    /// Whether hits are kept: the disk took what a start needs.
+    fn has_begun(&self) -> bool {
+        self.segments.life.get().is_some()
     }
 
     /// The edge whose hits these are.
@@ -338,6 +390,9 @@ impl Journal {
     }
 
     async fn append_synced(&self, records: &[u8]) -> Result<(), JournalError> {
+        if !self.has_begun() {
+            return Err(JournalError::NotSynced);
+        }
         let mut synced = self.synced.subscribe();
         let ticket = self.lane.submit(records).ok_or(JournalError::NotSynced)?;
         let known = synced.wait_for(|to| to.refused >= ticket || to.ticket >= ticket);

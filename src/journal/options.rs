@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::counts::Reason;
+
 /// When a hit may be answered. Acts always wait for their sync.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -27,6 +29,8 @@ pub struct JournalOptions {
     pub sync_every: Duration,
     /// Rings: as many as there are workers that keep hits.
     pub rings: u8,
+    /// Where the rings lie; in the journal's directory if `None`.
+    pub ring_directory: Option<PathBuf>,
     /// Slots of 128 bytes of each ring, a power of two: what a stalled disk may hold up.
     pub ring_slots: u32,
     /// A segment of this size is closed and a new one begun.
@@ -46,6 +50,7 @@ impl Default for JournalOptions {
             sync_wait: Duration::from_millis(50),
             sync_every: Duration::from_millis(10),
             rings: 1,
+            ring_directory: None,
             ring_slots: 8_192,
             segment_bytes_max: 64 << 20,
             keep: Duration::from_hours(24),
@@ -87,12 +92,32 @@ pub enum JournalError {
         /// What stands in it.
         found: String,
     },
+    /// Rings that another process is using.
+    #[error(
+        "journal: another cupel uses the rings in {path}; this directory is a copy of its \
+         directory: delete the link `rings` in the copy"
+    )]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// The record could not be made to survive a power cut.
     #[error("the record could not be synced to the disk")]
     NotSynced,
 }
 
 impl JournalError {
+    /// Why, if the disk is the reason and may yet change its mind; a path that is wrong does not.
+    pub(super) fn of_disk(&self) -> Option<Reason> {
+        let Self::Io { source, .. } = self else {
+            return None;
+        };
+        let reason = Reason::of(source);
+        // EIO has no kind of its own.
+        let says_so = reason != Reason::DiskError || source.raw_os_error() == Some(libc::EIO);
+        says_so.then_some(reason)
+    }
+
     pub(super) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { path, source }

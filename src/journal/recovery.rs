@@ -50,14 +50,12 @@ pub(super) fn recover(
     if records.is_empty() {
         return Ok(last);
     }
-    let old_life = Segments {
-        life: left.life,
-        ..segments.clone()
-    };
-    old_life.create(last + 1, &drained, |epoch| {
-        frame::seal_all(&mut records, epoch, last + 1);
-        records
-    })?;
+    segments
+        .of_life(left.life)
+        .create(last + 1, &drained, |epoch| {
+            frame::seal_all(&mut records, epoch, last + 1);
+            records
+        })?;
     counts.recovered.store(count, Ordering::Relaxed);
     tracing::info!(
         records = count,

@@ -10,6 +10,7 @@
 //! written by one side alone. Nothing here locks, waits, allocates or enters the kernel.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::domain::record::HIT_BYTES;
 
@@ -28,15 +29,44 @@ pub(super) const SLOT_WORDS: usize = SLOT_BYTES / WORD_BYTES;
 #[repr(align(64))]
 struct Line(AtomicU64);
 
+/// The memory of one ring.
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) memory: Arc<Memory>,
+    /// Index of its first word.
+    pub(super) begins_at: usize,
+    /// Slots, a power of two.
+    pub(super) slots: u64,
+    pub(super) life: u32,
+}
+
+impl Room {
+    /// The words of slot `n`.
+    fn slot(&self, n: u64) -> &[AtomicU64] {
+        let index = usize::try_from((n - 1) & (self.slots - 1)).unwrap_or(0);
+        let from = self.begins_at + index * SLOT_WORDS;
+        self.memory
+            .words()
+            .get(from..from + SLOT_WORDS)
+            .unwrap_or_default()
+    }
+
+    fn copy_slot(&self, n: u64, to: &mut Vec<u8>) {
+        let mut bytes = [0; SLOT_BYTES];
+        let words = bytes.chunks_exact_mut(WORD_BYTES).zip(self.slot(n));
+        for (bytes, word) in words {
+            bytes.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
+        }
+        to.extend_from_slice(&bytes);
+    }
+}
+
 /// What producer and drainer share of one ring.
 #[derive(Debug)]
 pub(super) struct Ring {
-    memory: std::sync::Arc<Memory>,
-    /// Index of its first word.
-    begins_at: usize,
-    slots: u64,
     worker: u8,
-    life: u32,
+    /// Empty until the disk has given it room: then it is a ring that is always full.
+    room: OnceLock<Room>,
     /// Slots given to records so far; written by the producer.
     head: Line,
     /// Slots drained so far; written by the drainer.
@@ -47,19 +77,11 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    pub(super) fn new(
-        memory: std::sync::Arc<Memory>,
-        begins_at: usize,
-        slots: u64,
-        worker: u8,
-        life: u32,
-    ) -> Self {
+    /// One without room.
+    pub(super) fn new(worker: u8) -> Self {
         Self {
-            memory,
-            begins_at,
-            slots,
             worker,
-            life,
+            room: OnceLock::new(),
             head: Line::default(),
             freed: Line::default(),
             synced: Line::default(),
@@ -72,14 +94,10 @@ impl Ring {
         self.worker
     }
 
-    /// The words of slot `n`.
-    fn slot(&self, n: u64) -> &[AtomicU64] {
-        let index = usize::try_from((n - 1) & (self.slots - 1)).unwrap_or(0);
-        let from = self.begins_at + index * SLOT_WORDS;
-        self.memory
-            .words()
-            .get(from..from + SLOT_WORDS)
-            .unwrap_or_default()
+    /// Gives it room, once: from now on it keeps what is put into it.
+    pub(super) fn open(&self, room: Room) {
+        debug_assert!(self.room.get().is_none(), "a ring has one room");
+        self.room.get_or_init(|| room);
     }
 
     /// Slots given to records so far.
@@ -100,19 +118,22 @@ impl Ring {
     /// Appends to `to` the records after slot `from`, sealed as they are, until `bytes_max` is
     /// reached; returns the last slot taken and the records that did not validate.
     pub(super) fn copy(&self, from: u64, to: &mut Vec<u8>, bytes_max: usize) -> (u64, u64) {
+        let Some(room) = self.room.get() else {
+            return (from, 0);
+        };
         let head = self.head();
         let (mut taken, mut torn) = (from, 0);
         while taken < head && to.len() < bytes_max {
             let start = to.len();
-            self.copy_slot(taken + 1, to);
+            room.copy_slot(taken + 1, to);
             let claimed = to.get(start..).and_then(frame::length);
             let slots = claimed.map_or(1, slots_of);
             for n in 1..slots {
-                self.copy_slot(taken + 1 + n, to);
+                room.copy_slot(taken + 1 + n, to);
             }
             let valid = to
                 .get(start..)
-                .and_then(|record| frame::check(self.life, record));
+                .and_then(|record| frame::check(room.life, record));
             // Only memory that lost a bit gets here: what is before the head was stored whole.
             let kept = valid.map_or(0, |head| head.length);
             torn += u64::from(valid.is_none());
@@ -122,21 +143,15 @@ impl Ring {
         (taken, torn)
     }
 
-    fn copy_slot(&self, n: u64, to: &mut Vec<u8>) {
-        let mut bytes = [0; SLOT_BYTES];
-        let words = bytes.chunks_exact_mut(WORD_BYTES).zip(self.slot(n));
-        for (bytes, word) in words {
-            bytes.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
-        }
-        to.extend_from_slice(&bytes);
-    }
-
     /// Wipes the slots after `from` up to `to`, which are in the log by now, and gives them back.
     /// Addresses must not outlive the log, and an idle ring would keep them. From the back, so
     /// that the origin of a record that is half wiped when the process dies can still be read.
     pub(super) fn free(&self, from: u64, to: u64) {
+        let Some(room) = self.room.get() else {
+            return;
+        };
         for n in (from + 1..=to).rev() {
-            for word in self.slot(n).iter().rev() {
+            for word in room.slot(n).iter().rev() {
                 word.store(0, Ordering::Relaxed);
             }
         }
@@ -152,7 +167,7 @@ pub(super) fn slots_of(bytes: usize) -> u64 {
 /// The one that puts records into a ring.
 #[derive(Debug)]
 pub(super) struct Producer {
-    ring: std::sync::Arc<Ring>,
+    ring: Arc<Ring>,
     /// Slots given to records so far.
     head: u64,
     /// What was last seen of the drainer's count.
@@ -161,7 +176,7 @@ pub(super) struct Producer {
 
 impl Producer {
     /// The producer of a ring that has none.
-    pub(super) fn new(ring: std::sync::Arc<Ring>) -> Self {
+    pub(super) fn new(ring: Arc<Ring>) -> Self {
         let head = ring.head();
         let freed = ring.freed.0.load(Ordering::Acquire);
         Self { ring, head, freed }
@@ -173,11 +188,11 @@ impl Producer {
 
     /// Keeps a record; afterwards it survives the process. Returns its last slot.
     pub(super) fn put(&mut self, record: &mut [u8]) -> Result<u64, Reason> {
-        let slots = slots_of(record.len());
-        let last = self.head + slots;
-        if last > self.freed + self.ring.slots {
+        let room = self.ring.room.get().ok_or(Reason::RingFull)?;
+        let last = self.head + slots_of(record.len());
+        if last > self.freed + room.slots {
             self.freed = self.ring.freed.0.load(Ordering::Acquire);
-            if last > self.freed + self.ring.slots {
+            if last > self.freed + room.slots {
                 return Err(Reason::RingFull);
             }
         }
@@ -185,9 +200,9 @@ impl Producer {
             worker: self.ring.worker,
             slot: self.head + 1,
         };
-        frame::seal_for_ring(record, self.ring.life, origin);
+        frame::seal_for_ring(record, room.life, origin);
         for (n, bytes) in (self.head + 1..).zip(record.chunks(SLOT_BYTES)) {
-            let words = self.ring.slot(n).iter();
+            let words = room.slot(n).iter();
             for (word, bytes) in words.zip(bytes.chunks_exact(WORD_BYTES)) {
                 let bytes = bytes.first_chunk().copied().unwrap_or_default();
                 word.store(u64::from_ne_bytes(bytes), Ordering::Relaxed);

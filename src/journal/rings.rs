@@ -1,7 +1,8 @@
 //! The file of the rings, and what a crash left in it.
 //!
 //! `rings` is one page of header, then the rings one behind the other. It is made anew at each
-//! start, under a new life, once everything in the old one is in the log.
+//! start, under a new life, once everything in the old one is in the log. It may be a link to a
+//! file on another file system (`elsewhere.rs`).
 //!
 //! | at | bytes | header |
 //! |---|---|---|
@@ -14,14 +15,15 @@
 //! | 28 | 4068 | zero |
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::domain::record::take;
 
-use super::disk::{Disk, read_all};
+use super::disk::{Disk, Memory, read_all};
 use super::frame::{self, Origin};
-use super::ring::{Ring, SLOT_BYTES, slots_of};
-use super::{JournalError, segment};
+use super::ring::{Room, SLOT_BYTES, slots_of};
+use super::{EdgeId, JournalError, elsewhere, segment};
 
 /// The file's name.
 pub(super) const NAME: &str = "rings";
@@ -54,9 +56,18 @@ impl Left {
     /// Reads the file; `None` if there is none, or its header is damaged.
     pub(super) fn read(disk: &dyn Disk) -> Result<Option<Self>, JournalError> {
         let path = disk.path(NAME);
+        if let Some(path) = elsewhere::target(&path).filter(|to| elsewhere::in_use(to)) {
+            return Err(JournalError::InUse { path });
+        }
         let bytes = match disk.open(NAME).and_then(|file| read_all(&*file)) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                if let Some(to) = elsewhere::target(&path) {
+                    let to = to.display();
+                    tracing::warn!(%to, "journal: the rings are gone, and what was left in them");
+                }
+                return Ok(None);
+            }
             Err(error) => return Err(JournalError::io(&path)(error)),
         };
         let number = |at: usize| {
@@ -152,13 +163,14 @@ impl Left {
     }
 }
 
-/// Makes a new file of empty rings in place of the old one, and maps it.
+/// Makes a new file of empty rings in place of the old one, and maps it; in `directory` if one is
+/// given.
 pub(super) fn create(
     disk: &dyn Disk,
-    rings: u8,
-    slots: u32,
-) -> Result<(u32, Vec<Arc<Ring>>), JournalError> {
-    const BESIDE: &str = "rings.new";
+    directory: Option<&Path>,
+    edge: EdgeId,
+    (rings, slots): (u8, u32),
+) -> Result<(u32, Vec<Room>), JournalError> {
     let path = disk.path(NAME);
     let life = segment::random().map_err(JournalError::io(&path))?;
     let mut bytes = Vec::with_capacity(HEADER_BYTES);
@@ -171,19 +183,37 @@ pub(super) fn create(
     let length = HEADER_BYTES + usize::from(rings) * ring_bytes;
     // Written out, not left as a hole: a full disk must show itself now, not when a hit is kept.
     bytes.resize(length, 0);
-    let write = || {
-        let file = disk.create(BESIDE)?;
-        file.write_at(&bytes, 0)?;
-        file.sync()?;
-        disk.rename(BESIDE, NAME)?;
-        disk.sync_directory()?;
-        disk.map(NAME, length).map(Arc::new)
+    let old = elsewhere::target(&path);
+    let memory = match directory {
+        None => write(disk, &bytes).map_err(JournalError::io(&path))?,
+        Some(directory) => {
+            let name = format!("cupel-{edge}-{life:08x}.rings");
+            let made = elsewhere::make(directory, &name, &bytes);
+            let (to, memory) = made.map_err(JournalError::io(directory))?;
+            let pointed = elsewhere::point(&path, &to).and_then(|()| disk.sync_directory());
+            pointed.map_err(JournalError::io(&path))?;
+            memory
+        }
     };
-    let memory = write().map_err(JournalError::io(&path))?;
-    let made = (0..rings).map(|worker| {
-        let begins_at = (HEADER_BYTES + usize::from(worker) * ring_bytes) / size_of::<u64>();
-        let memory = Arc::clone(&memory);
-        Arc::new(Ring::new(memory, begins_at, u64::from(slots), worker, life))
+    if let Some(old) = old {
+        elsewhere::remove(&old);
+    }
+    let memory = Arc::new(memory);
+    let made = (0..rings).map(|worker| Room {
+        memory: Arc::clone(&memory),
+        begins_at: (HEADER_BYTES + usize::from(worker) * ring_bytes) / size_of::<u64>(),
+        slots: u64::from(slots),
+        life,
     });
     Ok((life, made.collect()))
+}
+
+fn write(disk: &dyn Disk, bytes: &[u8]) -> std::io::Result<Memory> {
+    const BESIDE: &str = "rings.new";
+    let file = disk.create(BESIDE)?;
+    file.write_at(bytes, 0)?;
+    file.sync()?;
+    disk.rename(BESIDE, NAME)?;
+    disk.sync_directory()?;
+    disk.map(NAME, bytes.len())
 }

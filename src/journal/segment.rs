@@ -19,7 +19,7 @@
 //! The first record (type 5, sequence 0) says up to which slot each worker's ring had been
 //! drained before: recovery need look no further back.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::domain::record::take;
@@ -82,10 +82,19 @@ pub(super) struct Segment {
 pub(super) struct Segments {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) edge: EdgeId,
-    pub(super) life: u32,
+    /// Of the rings that are drained into it; known once they are made.
+    pub(super) life: OnceLock<u32>,
 }
 
 impl Segments {
+    /// The same, drained out of the rings of `life`.
+    pub(super) fn of_life(&self, life: u32) -> Self {
+        Self {
+            life: OnceLock::from(life),
+            ..self.clone()
+        }
+    }
+
     /// Those that count, oldest first.
     pub(super) fn list(&self) -> Result<Vec<Listed>, JournalError> {
         list(&*self.disk)
@@ -152,7 +161,8 @@ impl Segments {
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&epoch.to_le_bytes());
         bytes.extend_from_slice(&self.edge.0.to_le_bytes());
-        bytes.extend_from_slice(&self.life.to_le_bytes());
+        let life = self.life.get().copied().unwrap_or_default();
+        bytes.extend_from_slice(&life.to_le_bytes());
         bytes.extend_from_slice(&first.to_le_bytes());
         bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
         bytes.resize(HEADER_BYTES, 0);

@@ -70,7 +70,8 @@ pub(super) struct Closing {
 pub(super) struct Writer {
     segment_bytes_max: u64,
     segment_age_max: Duration,
-    open: Mutex<Open>,
+    /// `None` until the log is begun.
+    open: Mutex<Option<Open>>,
     wake: Condvar,
     /// Last sequence given out: to be read while the disk holds up whoever has the lock.
     last: AtomicU64,
@@ -101,14 +102,24 @@ impl Open {
 }
 
 impl Writer {
-    pub(super) fn new(segment: Segment, next: u64, rings: usize, options: &JournalOptions) -> Self {
+    /// One whose log is not begun yet.
+    pub(super) fn new(options: &JournalOptions) -> Self {
         Self {
             segment_bytes_max: options.segment_bytes_max,
             segment_age_max: options.segment_age_max(),
-            open: Mutex::new(Open::new(segment, next, vec![0; rings], 0)),
+            open: Mutex::default(),
             wake: Condvar::new(),
-            last: AtomicU64::new(next - 1),
+            last: AtomicU64::new(0),
         }
+    }
+
+    /// Begins the log with an empty segment that was made for `next`.
+    pub(super) fn begin(&self, segment: Segment, next: u64, rings: usize) {
+        let mut open = self.lock();
+        // What the store knew before counts too.
+        let next = next.max(self.last() + 1);
+        *open = Some(Open::new(segment, next, vec![0; rings], 0));
+        self.last.store(next - 1, Ordering::Release);
     }
 
     pub(super) fn last(&self) -> u64 {
@@ -117,7 +128,11 @@ impl Writer {
 
     pub(super) fn skip_to(&self, position: u64) {
         let mut open = self.lock();
-        if open.next <= position {
+        if self.last() >= position {
+            return;
+        }
+        self.last.store(position, Ordering::Release);
+        if let Some(open) = &mut *open {
             let (from, to) = (open.next, position + 1);
             tracing::error!(
                 from,
@@ -125,11 +140,10 @@ impl Writer {
                 "journal: the store knows later hits; skipping sequences"
             );
             open.next = to;
-            self.last.store(position, Ordering::Release);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
         // Nothing under this lock panics; were it ever to, the state is still consistent, since
         // offset and sequence move only after a whole write.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
@@ -146,6 +160,7 @@ impl Writer {
         oldest: Instant,
     ) -> Result<(), JournalError> {
         let mut open = self.lock();
+        let open = open.as_mut().ok_or(JournalError::NotSynced)?;
         if open.unsynced.len() + records.len() > UNSYNCED_BYTES_MAX {
             return Err(JournalError::NotSynced);
         }
@@ -168,6 +183,7 @@ impl Writer {
     /// Whether the disk has room again, after it had none.
     pub(super) fn probe(&self) -> Result<(), JournalError> {
         let open = self.lock();
+        let open = open.as_ref().ok_or(JournalError::NotSynced)?;
         let probed = open.segment.file.write_at(&[0; PROBE_BYTES], open.offset);
         probed.map_err(JournalError::io(open.segment.name.as_ref()))
     }
@@ -176,10 +192,10 @@ impl Writer {
     /// written for `idle`.
     pub(super) fn wait(&self, idle: Duration) -> Option<Pending> {
         let open = self.lock();
-        let waited = self
-            .wake
-            .wait_timeout_while(open, idle, |open| open.oldest.is_none());
+        let nothing = |open: &mut Option<Open>| open.as_ref().is_none_or(|it| it.oldest.is_none());
+        let waited = self.wake.wait_timeout_while(open, idle, nothing);
         let mut open = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let open = open.as_mut()?;
         Some(Pending {
             oldest: open.oldest.take()?,
             file: Arc::clone(&open.segment.file),
@@ -191,12 +207,15 @@ impl Writer {
 
     /// What was pending still is.
     pub(super) fn retry(&self) {
-        self.lock().oldest.get_or_insert_with(Instant::now);
+        if let Some(open) = &mut *self.lock() {
+            open.oldest.get_or_insert_with(Instant::now);
+        }
     }
 
     /// The first `bytes` of this segment's records are durable.
     pub(super) fn synced(&self, bytes: u64) {
         let mut open = self.lock();
+        let Some(open) = &mut *open else { return };
         let newly = bytes.saturating_sub(open.synced_bytes);
         let newly = usize::try_from(newly)
             .unwrap_or(usize::MAX)
@@ -208,6 +227,7 @@ impl Writer {
     /// Whether the open segment is large or old enough to be closed. An empty one never is.
     pub(super) fn is_full(&self) -> bool {
         let open = self.lock();
+        let Some(open) = &*open else { return false };
         let old = open.since.elapsed() >= self.segment_age_max;
         let empty = open.offset == open.segment.begins_at;
         !empty && (old || open.offset >= self.segment_bytes_max)
@@ -220,9 +240,10 @@ impl Writer {
         make: impl FnOnce(u64, &[u64]) -> Result<Segment, JournalError>,
     ) -> Result<Closing, JournalError> {
         let mut open = self.lock();
+        let open = open.as_mut().ok_or(JournalError::NotSynced)?;
         let segment = make(open.next, &open.drained)?;
         let fresh = Open::new(segment, open.next, open.drained.clone(), open.ticket);
-        let old = std::mem::replace(&mut *open, fresh);
+        let old = std::mem::replace(open, fresh);
         // Somebody may be waiting for what was written to the old one.
         open.oldest = old.oldest;
         Ok(Closing {
@@ -240,6 +261,7 @@ impl Writer {
         make: impl FnOnce(&Tail<'_>) -> Result<Segment, JournalError>,
     ) -> Result<(), JournalError> {
         let mut open = self.lock();
+        let open = open.as_mut().ok_or(JournalError::NotSynced)?;
         let tail = Tail {
             epoch: open.segment.epoch,
             records: &open.unsynced,

@@ -5,7 +5,7 @@
 //! match its sum (a torn tail, a flipped bit) is left out and said; its neighbours stay.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -179,7 +179,7 @@ impl LocalCopy {
     /// line ends, which takes a moment where reading takes a minute.
     pub(super) fn short_links_at_most(path: &Path) -> std::io::Result<(usize, usize)> {
         let file = match File::open(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((0, 0)),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok((0, 0)),
             file => file?,
         };
         let mut input = BufReader::with_capacity(BUFFER_BYTES, file);
@@ -197,12 +197,13 @@ impl LocalCopy {
 
     /// Opens the file, made if missing, and gives each of its changes to `take`.
     pub(super) fn open(path: &Path, mut take: impl FnMut(Change)) -> std::io::Result<Self> {
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .read(true)
-            .mode(0o600)
-            .open(path)?;
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).read(true).mode(0o600);
+        let file = match options.open(path) {
+            // A disk that can only be read now holds links all the same; no change can be made.
+            Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => File::open(path)?,
+            file => file?,
+        };
         let mut input = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?);
         let (mut line, mut lines, mut damaged) = (Vec::new(), 0, 0_u64);
         while input
