@@ -1,18 +1,14 @@
 //! A disk that is full, or answers with errors: readers are redirected all the same, acts are
 //! refused, what is not kept is counted, and it all ends by itself when the disk is well again.
-//!
-//! Not tested: a disk that becomes read-only under the server, because the kernel refuses to
-//! remount one whose files are open for writing. Its own errors make ext4 do so; the shutdown
-//! that stands for them here answers with EIO.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cupel_bench::{Arrivals, Outcome, Plan, Running};
 
 use crate::harness::{Server, eventually};
-use crate::load::{Acts, Hits, alone, closed, readiness};
-use crate::mounted::{Cutter, Ext4, Tmpfs, free_bytes, may_mount};
+use crate::load::{Acts, Hits, alone, closed, next_id, readiness};
+use crate::mounted::{Cutter, Tmpfs, Volume, free_bytes, may_mount};
 use crate::watch::{Watch, within};
 
 /// Hits a second.
@@ -81,6 +77,26 @@ fn more_are_dropped(server: &Server, reason: &str) {
     eventually("more drops", || dropped(server, reason), more);
 }
 
+/// Starts on a disk that takes nothing: everybody is redirected, nothing is kept, and all of it
+/// is counted.
+fn start_on_broken(server: &mut Server, state: &str, hits: &Hits, before: &Outcome) {
+    server.revive();
+    let first_id = next_id(before.oracle.as_ref().unwrap());
+    let plan = Plan {
+        arrivals: Arrivals::Poisson(RATE),
+        drain: Duration::from_secs(10),
+        ..closed(server, 32, first_id)
+    };
+    let load = Running::start(plan, hits.requests()).unwrap();
+    more_are_dropped(server, state);
+    load.stop();
+    let outcome = load.join().unwrap();
+    assert_redirected(&outcome);
+    assert_eq!(dropped(server, state), outcome.answered as f64, "{outcome}");
+    assert_eq!(server.metric("cupel_hits_total"), 0.0);
+    server.kill9();
+}
+
 #[test]
 fn a_full_disk_stops_no_redirect_and_every_hit_it_costs_is_counted() {
     let _alone = alone();
@@ -145,13 +161,30 @@ fn a_full_disk_stops_no_redirect_and_every_hit_it_costs_is_counted() {
     assert!(memory.value <= MEMORY_MIB_MAX, "{:.0} MiB", memory.value);
 }
 
-/// From the moment of the cut every write is answered with EIO, for good.
-fn break_disk(test: &str, write_back: bool) {
+/// How a disk breaks, for good.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Broken {
+    /// Every write is answered with EIO.
+    Errors,
+    /// It can only be read.
+    ReadOnly,
+}
+
+impl Broken {
+    fn state(self) -> &'static str {
+        match self {
+            Self::Errors => "disk_error",
+            Self::ReadOnly => "disk_read_only",
+        }
+    }
+}
+
+fn break_disk(test: &str, how: Broken, write_back: bool) {
     let _alone = alone();
     if !may_mount(test) {
         return;
     }
-    let mut disk = Ext4::new(256);
+    let mut disk = Volume::ext4(256);
     configure(&disk.at, true);
     let mut server = Server::start(&disk.at, &[]);
     let (hits, acts) = (Hits::new(&server, IDS), Acts::new(&server, 50));
@@ -170,10 +203,17 @@ fn break_disk(test: &str, write_back: bool) {
     if write_back {
         disk.write_back();
     }
-    let (before, _after) = cutter.cut();
-    let broken = (503, "disk_error".to_owned());
+    let before = Instant::now();
+    match how {
+        Broken::Errors => drop(cutter.cut()),
+        Broken::ReadOnly => {
+            disk.abort();
+            drop(cutter);
+        }
+    }
+    let broken = (503, how.state().to_owned());
     let noticed = within(NOTICED, "noticing", || state(&server) == broken);
-    more_are_dropped(&server, "disk_error");
+    more_are_dropped(&server, how.state());
     assert_refused(&server, &acts, 1..4);
     assert_eq!(state(&server), broken);
     load.stop();
@@ -182,6 +222,9 @@ fn break_disk(test: &str, write_back: bool) {
     assert_redirected(&outcome);
     let lost = server.metric("cupel_dropped_total");
     server.kill9();
+    if how == Broken::ReadOnly {
+        start_on_broken(&mut server, how.state(), &hits, &outcome);
+    }
 
     disk.unmount();
     disk.mount();
@@ -208,12 +251,17 @@ fn break_disk(test: &str, write_back: bool) {
 
 #[test]
 fn a_disk_that_answers_with_errors_stops_no_redirect() {
-    break_disk("errors", false);
+    break_disk("errors", Broken::Errors, false);
 }
 
 /// The kernel writes back what is in the rings every half minute, and takes note of the next
 /// store into each of their pages by asking the file system.
 #[test]
 fn a_disk_that_answers_with_errors_stops_no_redirect_after_the_rings_were_written_back() {
-    break_disk("errors-written-back", true);
+    break_disk("errors-written-back", Broken::Errors, true);
+}
+
+#[test]
+fn a_disk_that_can_only_be_read_stops_no_redirect() {
+    break_disk("read-only", Broken::ReadOnly, true);
 }

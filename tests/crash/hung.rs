@@ -10,7 +10,7 @@ use cupel_bench::{Arrivals, Plan, Running};
 
 use crate::harness::{Server, eventually};
 use crate::load::{Acts, Hits, alone, closed, readiness};
-use crate::mounted::{Ext4, Frozen, may_mount};
+use crate::mounted::{Frozen, Tmpfs, Volume, may_mount};
 use crate::watch::threads;
 
 /// Hits a second.
@@ -68,8 +68,19 @@ fn endure(server: &Server, acts: &Acts, frozen: Frozen<'_>, hung: Duration) -> M
 
 /// Freezes `beneath`, which is `disk` or what it lies on, while hits and an act come; the share of
 /// the hits due meanwhile that were answered meanwhile, and what the threads were doing.
-fn hang(test: &str, disk: &Ext4, beneath: &Ext4, hung: Duration) -> (f64, String) {
-    let text = "workers = 2\n[settle]\nwindow_seconds = 1\n";
+fn hang(test: &str, disk: &Volume, beneath: &Volume, hung: Duration) -> (f64, String) {
+    hang_with("", test, disk, beneath, hung)
+}
+
+/// The same with more configuration for the journal.
+fn hang_with(
+    journal: &str,
+    test: &str,
+    disk: &Volume,
+    beneath: &Volume,
+    hung: Duration,
+) -> (f64, String) {
+    let text = format!("workers = 2\n[settle]\nwindow_seconds = 1\n[journal]\n{journal}");
     std::fs::write(disk.at.join("cupel.toml"), text).unwrap();
     let mut server = Server::start(&disk.at, &[]);
     let (hits, acts) = (Hits::new(&server, 100_000), Acts::new(&server, 50));
@@ -133,8 +144,8 @@ fn hang(test: &str, disk: &Ext4, beneath: &Ext4, hung: Duration) -> (f64, String
 
 /// A device that hangs, its file system not being frozen.
 fn hang_device(test: &str, hung: Duration) {
-    let beneath = Ext4::new(512);
-    let disk = Ext4::within(&beneath, 256);
+    let beneath = Volume::ext4(512);
+    let disk = Volume::within(&beneath, 256);
     let (answered, threads) = hang(test, &disk, &beneath, hung);
     assert!(
         answered > 0.5,
@@ -158,13 +169,28 @@ fn a_device_that_hangs_for_longer_than_acts_wait_stops_no_redirect() {
     }
 }
 
+#[test]
+fn a_frozen_file_system_stops_no_redirect_where_the_rings_lie_on_a_tmpfs() {
+    let _alone = alone();
+    if may_mount("hung-rings-elsewhere") {
+        let (disk, rings) = (Volume::ext4(256), Tmpfs::new(16));
+        let elsewhere = format!("ring_directory = {:?}\n", rings.at);
+        let test = "hung-rings-elsewhere";
+        let (answered, threads) = hang_with(&elsewhere, test, &disk, &disk, SHORT);
+        assert!(
+            answered > 0.5,
+            "{answered} of the redirects due; the server's threads then:\n{threads}"
+        );
+    }
+}
+
 /// Readers wait for the thaw here, since a store into a ring's page may have to ask the file
 /// system (docs/promises.md): this holds what is left, that nothing is lost by it.
 #[test]
 fn a_frozen_file_system_loses_only_what_is_counted() {
     let _alone = alone();
     if may_mount("hung-files") {
-        let disk = Ext4::new(256);
+        let disk = Volume::ext4(256);
         let (answered, _) = hang("hung-files", &disk, &disk, SHORT);
         println!("hung-files: {answered:.2} of the redirects due were answered meanwhile");
     }

@@ -22,5 +22,6 @@ mod kill;
 mod load;
 mod mounted;
 mod power;
+mod refused;
 mod store_away;
 mod watch;

@@ -1,5 +1,4 @@
-//! File systems of a test's own, that it may fill, break and freeze: ext4 on a loop device, and
-//! tmpfs. Unmounted and detached whatever happens to the test.
+//! File systems of a test's own, that it may fill, break and freeze: on a loop device, and tmpfs. Unmounted and detached whatever happens to the test.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -40,8 +39,19 @@ fn try_tool(name: &str, arguments: &[&str]) {
     }
 }
 
-/// An ext4 of its own on a loop device.
-pub(crate) struct Ext4 {
+/// What is initialised later would be written while figures are taken.
+const EXT4: &[&str] = &[
+    "mkfs.ext4",
+    "-q",
+    "-F",
+    "-m",
+    "0",
+    "-E",
+    "lazy_itable_init=0,lazy_journal_init=0",
+];
+
+/// A file system of its own on a loop device.
+pub(crate) struct Volume {
     own: tempfile::TempDir,
     device: String,
     /// Mounted here, as a server's data directory.
@@ -49,12 +59,24 @@ pub(crate) struct Ext4 {
     mounted: bool,
 }
 
-impl Ext4 {
-    /// Made and mounted.
-    pub(crate) fn new(mebibytes: u64) -> Self {
+impl Volume {
+    /// An ext4, made and mounted.
+    pub(crate) fn ext4(mebibytes: u64) -> Self {
         let own = tempfile::tempdir().unwrap();
         let image = own.path().join("image");
-        Self::on(&image, mebibytes, own)
+        Self::on(&image, mebibytes, EXT4, own)
+    }
+
+    /// A btrfs, made and mounted; `None` if this kernel has none, which is said.
+    pub(crate) fn btrfs(test: &str, mebibytes: u64) -> Option<Self> {
+        let known = std::fs::read_to_string("/proc/filesystems").unwrap();
+        if !known.contains("\tbtrfs\n") {
+            eprintln!("!!! {test} WAS SKIPPED: this kernel knows no btrfs !!!");
+            return None;
+        }
+        let own = tempfile::tempdir().unwrap();
+        let image = own.path().join("image");
+        Some(Self::on(&image, mebibytes, &["mkfs.btrfs", "-q"], own))
     }
 
     /// On a device that is a file of another, which must outlive it.
@@ -62,19 +84,18 @@ impl Ext4 {
         Self::on(
             &outer.at.join("image"),
             mebibytes,
+            EXT4,
             tempfile::tempdir().unwrap(),
         )
     }
 
-    fn on(image: &Path, mebibytes: u64, own: tempfile::TempDir) -> Self {
+    fn on(image: &Path, mebibytes: u64, make: &[&str], own: tempfile::TempDir) -> Self {
         File::create(image)
             .unwrap()
             .set_len(mebibytes << 20)
             .unwrap();
         let image = image.to_str().unwrap();
-        // What is initialised later would be written while figures are taken.
-        let now = "lazy_itable_init=0,lazy_journal_init=0";
-        tool("mkfs.ext4", &["-q", "-F", "-m", "0", "-E", now, image]);
+        tool(make[0], &[&make[1..], &[image]].concat());
         let device = tool("losetup", &["--find", "--show", image]);
         let at = own.path().join("data");
         std::fs::create_dir(&at).unwrap();
@@ -110,6 +131,11 @@ impl Ext4 {
         tool("sync", &["--file-system", self.path()]);
     }
 
+    /// As ext4 does when it meets an error: it can only be read from now on.
+    pub(crate) fn abort(&self) {
+        tool("mount", &["-o", "remount,abort", self.path()]);
+    }
+
     /// Whoever writes now is held up, in the kernel, until the guard is dropped: a hung disk.
     pub(crate) fn freeze(&self) -> Frozen<'_> {
         tool("fsfreeze", &["--freeze", self.path()]);
@@ -117,7 +143,7 @@ impl Ext4 {
     }
 }
 
-impl Drop for Ext4 {
+impl Drop for Volume {
     fn drop(&mut self) {
         if self.mounted {
             try_tool("umount", &["--lazy", self.path()]);
@@ -128,7 +154,7 @@ impl Drop for Ext4 {
 }
 
 /// A file system that takes nothing and says nothing.
-pub(crate) struct Frozen<'a>(&'a Ext4);
+pub(crate) struct Frozen<'a>(&'a Volume);
 
 impl Drop for Frozen<'_> {
     fn drop(&mut self) {
@@ -147,7 +173,7 @@ const SHUT_DOWN: &str = "import fcntl, os, struct, sys\n\
     fcntl.ioctl(at, 0x8004587d, struct.pack('I', 2)); print('cut', flush=True)";
 
 impl Cutter {
-    pub(crate) fn of(disk: &Ext4) -> Self {
+    pub(crate) fn of(disk: &Volume) -> Self {
         let mut command = Command::new("python3");
         command.args(["-c", SHUT_DOWN, disk.path()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -209,6 +235,21 @@ impl Drop for Tmpfs {
         try_tool("umount", &["--lazy", self.at.to_str().unwrap()]);
         let _kept_until_here = &self.own;
     }
+}
+
+/// Fills what is left, to the last byte that a file can have; deleted, the file gives it back.
+pub(crate) fn fill(at: &Path) -> PathBuf {
+    let path = at.join("ballast");
+    let mut file = File::create(&path).unwrap();
+    for chunk in [1 << 20, 4_096, 1] {
+        let chunk = vec![1; chunk];
+        while file
+            .write_all(&chunk)
+            .and_then(|()| file.sync_data())
+            .is_ok()
+        {}
+    }
+    path
 }
 
 /// Bytes that are free there.

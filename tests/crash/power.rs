@@ -10,7 +10,7 @@ use cupel_bench::{Arrivals, Oracle, Outcome, Plan, Random, Running, Seed};
 
 use crate::harness::{Server, eventually};
 use crate::load::{Acts, Hits, alone, asked, closed, next_id, readiness, seeded};
-use crate::mounted::{Cutter, Ext4, may_mount};
+use crate::mounted::{Cutter, Volume, may_mount};
 use crate::watch::{Greatest, Watch};
 
 /// Cuts in each mode, unless the environment asks for more.
@@ -67,12 +67,12 @@ struct Rig {
     sent: [Oracle; 2],
     random: Random,
     /// Last, so that nothing uses it any more when it goes.
-    disk: Ext4,
+    disk: Volume,
 }
 
 impl Rig {
     fn new(seed: Seed, durability: &str, cuts: u64) -> Self {
-        let disk = Ext4::new(512);
+        let disk = Volume::ext4(512);
         // Small segments, so that some cuts meet the change from one to the next.
         let text = format!(
             "workers = 2\n[settle]\nwindow_seconds = 1\n\
