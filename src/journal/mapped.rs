@@ -251,4 +251,38 @@ mod tests {
         file.set_len(4_095).unwrap();
         assert!(Mapped::new(file, 4_096).is_err());
     }
+
+    #[test]
+    fn a_page_that_is_mended_keeps_its_words_and_leaves_its_file() {
+        let file = tempfile::tempfile().unwrap();
+        let page = MENDER.get().map_or(PAGE_BYTES, |mender| mender.page_bytes);
+        file.set_len(3 * page as u64).unwrap();
+        let mapped = Mapped::new(file.try_clone().unwrap(), 3 * page).unwrap();
+        let (mender, lost) = (MENDER.get().unwrap(), pages_lost());
+        let words = mapped.words();
+        for (n, word) in (1..).zip(words) {
+            word.store(n, Ordering::Relaxed);
+        }
+        let middle = words.as_ptr().addr() + page + 8;
+        // Threads that fault on one page at once come one after the other.
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| assert!(mender.mend(middle)));
+            }
+        });
+        assert_eq!(pages_lost() - lost, 1);
+        for (n, word) in (1..).zip(words) {
+            assert_eq!(word.fetch_add(1_000_000, Ordering::Relaxed), n);
+        }
+        let mut bytes = vec![0; 3 * page];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        let in_file = bytes
+            .chunks_exact(8)
+            .map(|b| u64::from_ne_bytes(*b.first_chunk().unwrap()));
+        for (n, (word, in_file)) in (1..).zip(words.iter().zip(in_file)) {
+            assert_eq!(word.load(Ordering::Relaxed), 1_000_000 + n);
+            let private = (page / 8 + 1..=2 * page / 8).contains(&usize::try_from(n).unwrap());
+            assert_eq!(in_file, if private { n } else { 1_000_000 + n });
+        }
+    }
 }
