@@ -364,12 +364,16 @@ impl Journal {
         Syncer::new(Arc::clone(self))
     }
 
-    /// Deletes what is settled and old enough, oldest first. Returns the bytes that remain.
+    /// Deletes what is settled and old enough, oldest first: segments, and bytes that were set
+    /// aside. Returns the bytes of the log that remain.
     ///
     /// # Errors
-    /// The directory cannot be read, or a segment not deleted.
+    /// The directory cannot be read, or a file not deleted.
     pub fn expire(&self, settled_to: u64, now: Micros) -> Result<u64, JournalError> {
-        self.segments.expire(&self.options, settled_to, now)
+        // Each on its own: addresses stand in both, and must not wait for the other.
+        let aside = quarantine::expire(&*self.segments.disk, self.options.keep, now);
+        let log = self.segments.expire(&self.options, settled_to, now);
+        aside.and(log)
     }
 }
 
