@@ -18,6 +18,8 @@ pub struct Kinds {
     pub acts: u64,
     /// Acceptances.
     pub acceptances: u64,
+    /// Delivery events, whose bodies lie in the spool.
+    pub received: u64,
     /// Records of a newer version, which this one passes over.
     pub newer: u64,
 }
@@ -30,6 +32,7 @@ impl Kinds {
             Some(Entry::Side(_)) => &mut self.texts,
             Some(Entry::Act(_)) => &mut self.acts,
             Some(Entry::Accepted(_)) => &mut self.acceptances,
+            Some(Entry::Received(_)) => &mut self.received,
             None => &mut self.newer,
         } += 1;
     }
@@ -42,6 +45,7 @@ impl Kinds {
             texts: self.texts + more.texts,
             acts: self.acts + more.acts,
             acceptances: self.acceptances + more.acceptances,
+            received: self.received + more.received,
             newer: self.newer + more.newer,
         }
     }
@@ -49,7 +53,8 @@ impl Kinds {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.hits + self.texts + self.acts + self.acceptances + self.newer
+        let mailed = self.acceptances + self.received;
+        self.hits + self.texts + self.acts + mailed + self.newer
     }
 }
 
