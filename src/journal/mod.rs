@@ -85,7 +85,8 @@ pub use keeper::Keeper;
 pub use options::{Durability, JournalError, JournalOptions};
 pub use reader::Reader;
 pub use survey::{
-    Gap, Kinds, Other, Record, Records, Report, RingsReport, SegmentReport, Span, Survey,
+    Bodies, Body, Gap, Kinds, LostFile, Other, Record, Records, Report, RingsReport, SegmentReport,
+    Span, SpoolReport, Survey,
 };
 pub use sync::Syncer;
 

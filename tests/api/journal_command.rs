@@ -55,12 +55,12 @@ impl Mail {
     }
 }
 
-fn journal(data: &Path, args: &[&str]) -> (i32, String, String) {
+pub(super) fn journal(data: &Path, args: &[&str]) -> (i32, String, String) {
     run(cupel().arg("journal").args(args).arg("--data").arg(data))
 }
 
 /// Exit code and report of `verify --json`.
-fn verified(data: &Path) -> (i32, Value) {
+pub(super) fn verified(data: &Path) -> (i32, Value) {
     let (code, out, err) = journal(data, &["verify", "--json"]);
     let report = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{code}: {out}{err}"));
     (code, report)
@@ -74,7 +74,7 @@ fn logged(report: &Value, kind: &str) -> u64 {
         .sum()
 }
 
-fn inspected(data: &Path, args: &[&str]) -> Vec<Value> {
+pub(super) fn inspected(data: &Path, args: &[&str]) -> Vec<Value> {
     let (code, out, err) = journal(data, &[&["inspect", "--json"], args].concat());
     assert_eq!((code, err.as_str()), (0, ""));
     let lines = out.lines().map(|line| serde_json::from_str(line).unwrap());

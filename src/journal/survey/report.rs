@@ -7,6 +7,8 @@ use serde::Serialize;
 use crate::domain::time::Micros;
 use crate::journal::Entry;
 
+use super::{Bodies, SpoolReport};
+
 /// Records by what they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Kinds {
@@ -107,6 +109,8 @@ pub struct SegmentReport {
     pub end_recovered: bool,
     /// Sequences that were left out on purpose: the store knew them already.
     pub skipped: Vec<Gap>,
+    /// Bodies of delivery events that its records name.
+    pub bodies: Bodies,
 }
 
 impl SegmentReport {
@@ -157,6 +161,8 @@ pub struct Report {
     pub gaps: Vec<Gap>,
     /// The rings, if there are any.
     pub rings: Option<RingsReport>,
+    /// Files that bodies of delivery events lie in.
+    pub spool: SpoolReport,
     /// Segments whose records were written again into another one.
     pub superseded: Vec<Other>,
     /// Files that are called segments and not named like one.
@@ -192,6 +198,8 @@ impl Report {
     /// Whether nothing is damaged and nothing is missing.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.unsound().next().is_none() && self.gaps.is_empty()
+        let mut bodies = self.segments.iter().map(|segment| &segment.bodies);
+        let whole = self.unsound().next().is_none() && self.gaps.is_empty();
+        whole && bodies.all(Bodies::is_sound)
     }
 }
