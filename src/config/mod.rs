@@ -192,6 +192,7 @@ impl WrittenJournal {
         let sync = self.sync_ms_max.unwrap_or(10);
         let segment = self.segment_bytes_max.unwrap_or(default.segment_bytes_max);
         let keep = self.keep_hours.unwrap_or(24);
+        let spool = bounded("journal.spool_days", self.spool_days.unwrap_or(7), 1..=365)?;
         let wait = self.sync_wait_ms_max.unwrap_or(50);
         let slots = self.ring_slots.unwrap_or(default.ring_slots);
         let slots = bounded("journal.ring_slots", slots, 128..=1 << 20)?;
@@ -211,6 +212,7 @@ impl WrittenJournal {
             sync_every: Duration::from_millis(bounded("journal.sync_ms_max", sync, 1..=50)?),
             segment_bytes_max: bounded("journal.segment_bytes_max", segment, 65_536..=1 << 30)?,
             keep: Duration::from_hours(bounded("journal.keep_hours", keep, 1..=720)?),
+            spool_keep: Duration::from_hours(spool * 24),
             bytes_max: self.bytes_max.unwrap_or(default.bytes_max),
             side_texts_per_hour_max: self
                 .side_texts_per_hour_max

@@ -132,7 +132,9 @@ impl Drainer {
                 break;
             }
         }
-        if self.refused && !wrote {
+        // A write of records that worked has asked already.
+        let doubted = journal.spool.doubted();
+        if (self.refused || doubted) && !wrote {
             journal.writer.probe()?;
         }
         Ok(())

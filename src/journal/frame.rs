@@ -11,7 +11,7 @@ use crate::domain::record::{HIT_BYTES, Hit, take};
 use crate::domain::time::Micros;
 use crate::domain::token::Payload;
 
-use super::{Accepted, Entry};
+use super::{Accepted, Entry, Received};
 
 /// Records start on boundaries of this many bytes.
 pub(super) const ALIGN: usize = 64;
@@ -27,6 +27,7 @@ const TYPE_SIDE: u8 = 2;
 const TYPE_ACCEPTED: u8 = 3;
 const TYPE_ACT: u8 = 4;
 const TYPE_DRAINED: u8 = 5;
+const TYPE_RECEIVED: u8 = 6;
 
 /// Worker of an origin: its upper 8 bits.
 const WORKER_SHIFT: u32 = 56;
@@ -127,6 +128,11 @@ pub(super) fn write_act(to: &mut Vec<u8>, act: &Act) {
         to.extend_from_slice(&act.link.to_le_bytes());
         to.extend_from_slice(&[act.kind.code(), act.via.map_or(0, Via::code)]);
     });
+}
+
+/// Appends the record of a body in the spool to `to`, open.
+pub(super) fn write_received(to: &mut Vec<u8>, received: &Received) {
+    write(to, TYPE_RECEIVED, received.at, |to| received.write(to));
 }
 
 /// Appends to `to`, open, up to which slot each worker had been drained when a segment began.
@@ -270,6 +276,7 @@ pub(super) fn read(epoch: u32, bytes: &[u8]) -> Option<Frame> {
         (TYPE_SIDE, VERSION) => read_side(body).map(Entry::Side),
         (TYPE_ACT, VERSION) => read_act(at, body).map(Entry::Act),
         (TYPE_ACCEPTED, VERSION) => read_accepted(at, body).map(Entry::Accepted),
+        (TYPE_RECEIVED, VERSION) => Received::read(at, body).map(Entry::Received),
         _ => None,
     };
     Some(Frame { head, at, entry })

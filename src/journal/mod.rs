@@ -24,6 +24,9 @@
 //! **After a crash** (`recovery.rs`) everything in the rings that the log does not have is
 //! written to it, before the rings are made anew.
 //!
+//! **Delivery events** come as bodies of any size. Those lie in a spool (`spool.rs`) beside the
+//! log, which holds their digest and where they are, and what was read out of them.
+//!
 //! **Reading.** [`Reader`] yields synced records after a position, each sequence once, skips,
 //! counts and sets aside what does not validate, and never stops at it. [`Survey`] looks at a
 //! directory from outside, also beside the process that writes it, and changes nothing.
@@ -35,6 +38,7 @@
 //! that is not settled.
 
 mod counts;
+mod delivery;
 mod disk;
 mod drain;
 mod elsewhere;
@@ -50,6 +54,8 @@ mod recovery;
 mod ring;
 mod rings;
 mod segment;
+mod spool;
+mod spool_file;
 mod stall;
 mod survey;
 mod sync;
@@ -72,21 +78,23 @@ use segment::Segments;
 use stall::Stall;
 
 pub use counts::{JournalCounts, Reason};
+pub use delivery::Room;
 pub use drain::Drainer;
-pub use entry::{Accepted, EdgeId, Entry};
+pub use entry::{Accepted, EdgeId, Entry, Received, Source};
 pub use frame::{Side, SideKind};
 pub use keeper::Keeper;
 pub use options::{Durability, JournalError, JournalOptions};
 pub use reader::Reader;
 pub use survey::{
-    Gap, Kinds, Other, Record, Records, Report, RingsReport, SegmentReport, Span, Survey,
+    Bodies, Body, Gap, Kinds, LostFile, Other, Record, Records, Report, RingsReport, SegmentReport,
+    Span, SpoolReport, Survey,
 };
 pub use sync::Syncer;
 
 /// A sync that ends longer than this after the hit is counted and wants looking at.
 pub const WINDOW_ALARM: Duration = Duration::from_millis(50);
 /// How long an act may wait for its sync before it is answered 503.
-const ACT_WAIT_MAX: Duration = Duration::from_secs(5);
+pub const ACT_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Where a hit was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +134,7 @@ impl State {
 pub struct Journal {
     options: JournalOptions,
     segments: Segments,
+    spool: spool::Spool,
     rings: Vec<Arc<Ring>>,
     /// Producers that no worker has.
     producers: Mutex<Vec<Producer>>,
@@ -191,6 +200,7 @@ impl Journal {
             writer: writer::Writer::new(&options),
             producers: Mutex::new(rings.iter().cloned().map(Producer::new).collect()),
             rings,
+            spool: spool::Spool::new(Arc::clone(&segments.disk), &options),
             options,
             segments,
             lane: lane::Lane::default(),
@@ -275,7 +285,7 @@ impl Journal {
     #[must_use]
     pub fn refusing(&self) -> Option<Reason> {
         let failing = self.drain_state.get().or_else(|| self.sync_state.get());
-        let hangs = self.draining.age().max(self.syncing.age()) > stall::HUNG;
+        let hangs = self.draining.age().max(self.syncing.age()) > stall::HUNG || self.spool.hangs();
         failing.or_else(|| hangs.then_some(Reason::DiskHung))
     }
 
@@ -377,18 +387,6 @@ impl Journal {
         self.append_synced(&records).await
     }
 
-    /// Keeps the acceptance of messages; afterwards it survives a power cut.
-    ///
-    /// # Errors
-    /// It may not have been kept: answer 503, and let the sender try again.
-    pub async fn append_accepted(&self, all: &[Accepted]) -> Result<(), JournalError> {
-        let mut records = Vec::new();
-        for one in all {
-            frame::write_accepted(&mut records, one);
-        }
-        self.append_synced(&records).await
-    }
-
     async fn append_synced(&self, records: &[u8]) -> Result<(), JournalError> {
         if !self.has_begun() {
             return Err(JournalError::NotSynced);
@@ -426,12 +424,18 @@ impl Journal {
         Syncer::new(Arc::clone(self))
     }
 
-    /// Deletes what is settled and old enough, oldest first. Returns the bytes that remain.
+    /// Deletes what is settled and old enough, oldest first: segments, bodies of the spool, and
+    /// bytes that were set aside. Returns the bytes of the log that remain.
     ///
     /// # Errors
-    /// The directory cannot be read, or a segment not deleted.
+    /// The directory cannot be read, or a file not deleted.
     pub fn expire(&self, settled_to: u64, now: Micros) -> Result<u64, JournalError> {
-        self.segments.expire(&self.options, settled_to, now)
+        let disk = &*self.segments.disk;
+        // Each on its own: addresses stand in all of them, and must not wait for the others.
+        let aside = quarantine::expire(disk, self.options.keep, now);
+        let bodies = self.spool.expire(settled_to, self.last(), now);
+        let log = self.segments.expire(&self.options, settled_to, now);
+        aside.and(bodies).and(log)
     }
 }
 

@@ -37,6 +37,8 @@ pub struct JournalOptions {
     pub segment_bytes_max: u64,
     /// Settled records are kept this long for replay, and no longer: addresses are in them.
     pub keep: Duration,
+    /// Bodies of delivery events are kept this long, and no longer.
+    pub spool_keep: Duration,
     /// Settled segments are deleted, oldest first, while the journal is larger than this.
     pub bytes_max: u64,
     /// New side texts an hour; more are counted and left out.
@@ -54,6 +56,7 @@ impl Default for JournalOptions {
             ring_slots: 8_192,
             segment_bytes_max: 64 << 20,
             keep: Duration::from_hours(24),
+            spool_keep: Duration::from_hours(7 * 24),
             bytes_max: 8 << 30,
             side_texts_per_hour_max: 100_000,
         }
@@ -64,6 +67,11 @@ impl JournalOptions {
     /// A segment is closed when it is this old, so that what lies in it can be deleted in time.
     pub(super) fn segment_age_max(&self) -> Duration {
         self.keep / 24
+    }
+
+    /// And a file of the spool when it is this old.
+    pub(super) fn spool_age_max(&self) -> Duration {
+        self.spool_keep / 24
     }
 }
 
@@ -100,6 +108,14 @@ pub enum JournalError {
     InUse {
         /// The file.
         path: PathBuf,
+    },
+    /// The bytes in the spool are not those that came.
+    #[error("journal {path}: the body at offset {offset} is not what was received")]
+    Body {
+        /// The file.
+        path: PathBuf,
+        /// Where the body begins.
+        offset: u64,
     },
     /// The record could not be made to survive a power cut.
     #[error("the record could not be synced to the disk")]

@@ -1,6 +1,13 @@
-//! Bytes that did not validate, set aside for whoever wants to look at them.
+//! Bytes that did not validate, set aside for whoever wants to look at them, as long as records
+//! are kept: addresses may stand in them.
 
+use std::time::Duration;
+
+use crate::domain::time::Micros;
+
+use super::JournalError;
 use super::disk::Disk;
+use super::segment::micros;
 
 const EXTENSION: &str = ".damaged";
 /// Files at most; further damage is counted and stays where it is until its segment expires.
@@ -24,4 +31,19 @@ pub(super) fn names(disk: &dyn Disk) -> Vec<String> {
     let mut names = disk.names().unwrap_or_default();
     names.retain(|name| name.ends_with(EXTENSION));
     names
+}
+
+/// Deletes what was set aside longer ago than `keep`.
+pub(super) fn expire(disk: &dyn Disk, keep: Duration, now: Micros) -> Result<(), JournalError> {
+    for name in names(disk) {
+        let removed = disk.open(&name).and_then(|file| {
+            let age = now.get().saturating_sub(file.modified()?.get());
+            if age > micros(keep) {
+                disk.remove(&name)?;
+            }
+            Ok(())
+        });
+        removed.map_err(JournalError::io(&disk.path(&name)))?;
+    }
+    Ok(())
 }

@@ -9,6 +9,10 @@ pub(super) enum Sabotage {
     NoSums,
     /// A file whose fsync failed is synced again.
     SyncAgain,
+    /// A body is said to be synced and is not.
+    NoBodySync,
+    /// The name of a spool file is not synced before its bodies count.
+    NoBodyDirectorySync,
 }
 
 thread_local! {

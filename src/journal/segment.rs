@@ -338,6 +338,6 @@ pub(super) fn random() -> std::io::Result<u32> {
     Ok(u32::from_le_bytes(random).max(1))
 }
 
-fn micros(duration: Duration) -> i64 {
+pub(super) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

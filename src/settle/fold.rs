@@ -59,6 +59,8 @@ impl<'a> Fold<'a> {
             Entry::Side(side) => self.out.texts.push((side.id, side.text)),
             // Taken before the hits that it is about are settled.
             Entry::Accepted(_) => {}
+            // What it says stands in the records behind it.
+            Entry::Received(_) => {}
             Entry::Act(act) => self.out.acts.push((sequence, act)),
             Entry::Hit(hit) => self.write(sequence, hit),
         }

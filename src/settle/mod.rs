@@ -267,7 +267,7 @@ fn message(entry: &Entry) -> Option<MessageId> {
     match entry {
         Entry::Hit(hit) => hit.message.map(|(id, _)| id),
         Entry::Accepted(accepted) => Some(accepted.message),
-        Entry::Side(_) | Entry::Act(_) => None,
+        Entry::Side(_) | Entry::Act(_) | Entry::Received(_) => None,
     }
 }
 

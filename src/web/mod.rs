@@ -16,6 +16,7 @@ mod pages;
 mod record;
 mod redirect;
 mod respond;
+mod spooling;
 mod worker;
 
 use std::collections::HashMap;

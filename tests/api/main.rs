@@ -18,6 +18,7 @@ mod harness;
 mod bad_input;
 mod campaigns;
 mod commands;
+mod deliveries;
 mod events;
 mod journal_command;
 mod pages;

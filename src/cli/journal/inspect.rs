@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
 use crate::domain::act::Act;
 use crate::domain::campaign::{CampaignId, PrivacyLevel};
 use crate::domain::network;
 use crate::domain::record::{Hit, Target};
-use crate::journal::{Accepted, EdgeId, Entry, Record, Side, SideKind};
+use crate::journal::{Accepted, EdgeId, Entry, Received, Record, Side, SideKind};
 use crate::judge::SIGNALS;
 
 use super::super::Failure;
@@ -54,6 +55,8 @@ enum Kind {
     Act,
     /// Acceptances by recipients' systems
     Accepted,
+    /// Delivery events as they came: where their bodies lie
+    Received,
 }
 
 impl Kind {
@@ -63,6 +66,7 @@ impl Kind {
             Entry::Side(_) => Self::Text,
             Entry::Act(_) => Self::Act,
             Entry::Accepted(_) => Self::Accepted,
+            Entry::Received(_) => Self::Received,
         }
     }
 
@@ -72,6 +76,7 @@ impl Kind {
             Self::Text => "text",
             Self::Act => "act",
             Self::Accepted => "accepted",
+            Self::Received => "received",
         }
     }
 }
@@ -120,7 +125,7 @@ impl Inspect {
             },
             Entry::Act(act) => Some(act.message.campaign),
             Entry::Accepted(accepted) => Some(accepted.message.campaign),
-            Entry::Side(_) => None,
+            Entry::Side(_) | Entry::Received(_) => None,
         };
         self.kind.is_none_or(|kind| kind == Kind::of(entry))
             && (self.campaign.is_none() || self.campaign == campaign)
@@ -171,6 +176,7 @@ fn fields(entry: &Entry, addresses: bool) -> Fields {
             ("campaign", json!(message.campaign)),
             ("message", json!(message.to_string())),
         ],
+        Entry::Received(received) => received_fields(received),
         Entry::Side(Side { kind, id, text }) => {
             let of = match kind {
                 SideKind::Agent => "agent",
@@ -235,6 +241,16 @@ fn act_fields(act: &Act) -> Fields {
         ("link", json!((act.link > 0).then_some(act.link))),
         ("message", json!(act.message.to_string())),
         ("via", json!(act.via)),
+    ]
+}
+
+fn received_fields(received: &Received) -> Fields {
+    vec![
+        ("source", json!(received.source.as_str())),
+        ("length", json!(received.length)),
+        ("digest", json!(HEXLOWER.encode(&received.digest))),
+        ("file", json!(received.file())),
+        ("offset", json!(received.offset)),
     ]
 }
 

@@ -74,6 +74,7 @@ fn kinds(kinds: &Kinds) -> String {
         (kinds.texts, "text"),
         (kinds.acts, "act"),
         (kinds.acceptances, "acceptance"),
+        (kinds.received, "delivery event"),
         (kinds.newer, "newer record"),
     ];
     let there = named.into_iter().filter(|(number, _)| *number > 0);

@@ -1,6 +1,7 @@
 //! `cupel journal verify`.
 
-use crate::journal::{Other, Report, RingsReport, SegmentReport, Span};
+use crate::clock::Clock;
+use crate::journal::{Bodies, Other, Report, RingsReport, SegmentReport, Span};
 
 use super::super::Failure;
 use super::super::lines::{Lines, count};
@@ -26,7 +27,7 @@ impl Verify {
                 lines.show();
             }
         };
-        let report = survey.check(&mut see).map_err(refused)?;
+        let report = survey.check(Clock.now(), &mut see).map_err(refused)?;
         if self.json {
             let mut json = serde_json::to_value(&report)
                 .map_err(|error| Failure::new(Failure::SOFTWARE, error))?;
@@ -73,6 +74,7 @@ fn print_segment(lines: &mut Lines, segment: &SegmentReport) {
     for span in &segment.damaged {
         lines.say(format_args!("  damaged: {}", shown(span)));
     }
+    print_bodies(lines, &segment.bodies);
     let Some(end) = &segment.torn_end else {
         return;
     };
@@ -81,6 +83,27 @@ fn print_segment(lines: &mut Lines, segment: &SegmentReport) {
         lines.say(format_args!("  end: {}; {why}", shown(end)));
     } else {
         lines.say(format_args!("  damaged end: {}", shown(end)));
+    }
+}
+
+fn print_bodies(lines: &mut Lines, bodies: &Bodies) {
+    if bodies.expired > 0 {
+        let expired = count(bodies.expired, "delivery event");
+        lines.say(format_args!("  bodies not kept any more: {expired}"));
+    }
+    for lost in &bodies.lost {
+        let (file, bodies) = (&lost.file, lost.bodies);
+        lines.say(format_args!(
+            "  lost: {file}, {}",
+            count(bodies, "delivery event")
+        ));
+    }
+    for body in &bodies.damaged {
+        let (file, offset) = (&body.file, body.offset);
+        let (sequence, bytes) = (body.sequence, count(u64::from(body.bytes), "byte"));
+        lines.say(format_args!(
+            "  damaged body of {sequence}: {file}, {bytes} at offset {offset}"
+        ));
     }
 }
 
@@ -106,6 +129,9 @@ fn print_rest(lines: &mut Lines, report: &Report) {
             lines.say("rings: none");
         }
     }
+    let (files, bytes) = (report.spool.files, report.spool.bytes);
+    let (files, bytes) = (count(files, "file"), count(bytes, "byte"));
+    lines.say(format_args!("spool: {files}, {bytes}"));
     let others = |all: &[Other]| {
         let bytes = all.iter().map(|one| one.bytes).sum();
         format!(
@@ -192,6 +218,16 @@ fn unsound(report: &Report) -> Option<String> {
         let missing = report.gaps.iter().map(|gap| gap.to - gap.from + 1).sum();
         let missing = count(missing, "sequence");
         wrong.push(format!("{missing} in no segment"));
+    }
+    let bodies = report.segments.iter().map(|segment| &segment.bodies);
+    let lost = bodies.clone().flat_map(|bodies| &bodies.lost);
+    let lost = lost.map(|file| file.bodies).sum();
+    let damaged = bodies.map(|bodies| bodies.damaged.len() as u64).sum();
+    for (what, bodies) in [("lost", lost), ("damaged", damaged)] {
+        if bodies > 0 {
+            let events = count(bodies, "delivery event");
+            wrong.push(format!("{events} with a {what} body"));
+        }
     }
     let line = wrong.join("; ");
     (!line.is_empty()).then_some(line)

@@ -13,6 +13,7 @@ use crate::journal::rings::{self, Left};
 use crate::journal::segment::{self, HEADER_BYTES, Listed};
 use crate::journal::{Entry, JournalError, quarantine, recovery};
 
+use super::bodies::Check;
 use super::{Gap, Kinds, Other, Report, RingsReport, SegmentReport, Span, Survey, if_there};
 
 /// Between two looks at what somebody may be writing.
@@ -22,23 +23,29 @@ const CHUNK: usize = 1 << 20;
 const RECORD_SLOTS_MAX: u64 = (RECORD_BYTES_MAX / SLOT_BYTES + 1) as u64;
 
 impl Survey {
-    /// Walks everything. `see` is told of each segment as soon as its walk is over.
+    /// Walks everything; `now` says what cannot have expired. `see` is told of each segment as
+    /// soon as its walk is over.
     ///
     /// # Errors
     /// A file cannot be read. Damage is no error.
-    pub fn check(&self, see: &mut dyn FnMut(&SegmentReport)) -> Result<Report, JournalError> {
+    pub fn check(
+        &self,
+        now: Micros,
+        see: &mut dyn FnMut(&SegmentReport),
+    ) -> Result<Report, JournalError> {
         let mut report = Report {
             directory: self.directory.clone(),
             edge: self.edge.map(|edge| edge.to_string()),
             // Before the segments: what is drained meanwhile is found in the log.
             rings: self.rings()?,
+            spool: self.spool()?,
             ..Report::default()
         };
         let segments = self.segments()?;
         let mut before: Option<(u64, bool)> = None;
         for (index, (listed, end)) in segments.iter().enumerate() {
             let next = segments.get(index + 1).map(|(next, _)| next);
-            let Some(mut segment) = self.look(listed, *end, next.is_none())? else {
+            let Some(mut segment) = self.look(listed, *end, next.is_none(), now)? else {
                 continue;
             };
             if let Some(torn) = segment.torn_end {
@@ -82,22 +89,23 @@ impl Survey {
         listed: &Listed,
         end: u64,
         newest: bool,
+        now: Micros,
     ) -> Result<Option<SegmentReport>, JournalError> {
-        let Some(first) = if_there(self.walk(listed, end))? else {
+        let Some(first) = if_there(self.walk(listed, end, now))? else {
             return Ok(None);
         };
         if !newest || first.unsound().next().is_none() {
             return Ok(Some(first));
         }
         std::thread::sleep(LOOK_AGAIN);
-        let mut second = self.walk(listed, end)?;
+        let mut second = self.walk(listed, end, now)?;
         let was = |span: &Span| first.unsound().any(|one| one.offset == span.offset);
         second.damaged.retain(was);
         second.torn_end = second.torn_end.filter(was);
         Ok(Some(second))
     }
 
-    fn walk(&self, listed: &Listed, end: u64) -> Result<SegmentReport, JournalError> {
+    fn walk(&self, listed: &Listed, end: u64, now: Micros) -> Result<SegmentReport, JournalError> {
         let about = segment::about(&self.disk, listed)?;
         let mut report = SegmentReport {
             file: listed.name.clone(),
@@ -115,18 +123,22 @@ impl Survey {
             let bytes = report.bytes.min(HEADER_BYTES as u64);
             report.damaged.push(span(0, bytes));
         }
+        let mut bodies = Check::new(self, now);
         loop {
             let mut damaged = Vec::new();
             let mut see = |_: &Path, damage: Damage| damaged.push(span(damage.at, damage.bytes));
             let frame = cursor.next(end, Some(&mut see))?;
-            if let Some(frame) = &frame {
-                take(&mut report, frame, &mut damaged);
+            if let Some(frame) = &frame
+                && take(&mut report, frame, &mut damaged)
+            {
+                bodies.see(frame)?;
             }
             report.damaged.extend(damaged);
             if frame.is_none() {
                 break;
             }
         }
+        report.bodies = bodies.finish();
         if report.last < end {
             report.torn_end = self.torn_end(listed, cursor.offset())?;
         }
@@ -282,12 +294,12 @@ impl Survey {
     }
 }
 
-/// Counts a record in, and what is missing before it. The first of all, which speaks of the
-/// journal itself, has sequence 0.
-fn take(report: &mut SegmentReport, frame: &Frame, damaged: &mut [Span]) {
+/// Counts a record in, and what is missing before it; whether it counts. The first of all, which
+/// speaks of the journal itself, has sequence 0.
+fn take(report: &mut SegmentReport, frame: &Frame, damaged: &mut [Span]) -> bool {
     let sequence = frame.head.sequence;
     if sequence <= report.last {
-        return;
+        return false;
     }
     let missing = sequence - report.last - 1;
     match damaged.first_mut() {
@@ -310,6 +322,7 @@ fn take(report: &mut SegmentReport, frame: &Frame, damaged: &mut [Span]) {
         report.oldest = Some(report.oldest.map_or(at, earlier));
         report.newest = report.newest.max(Some(at));
     }
+    true
 }
 
 /// Whether a slot that does not validate is one that its worker was about to fill when it was

@@ -7,6 +7,7 @@
 //! Only the log has sequences. Records that are still in the rings are counted
 //! ([`Report::rings`]), and get theirs from the next start.
 
+mod bodies;
 mod check;
 mod report;
 
@@ -20,6 +21,7 @@ use super::rings::Left;
 use super::segment::{self, Listed};
 use super::{EdgeId, Entry, JournalCounts, JournalError};
 
+pub use bodies::{Bodies, Body, LostFile, SpoolReport};
 pub use report::{Gap, Kinds, Other, Report, RingsReport, SegmentReport, Span};
 
 /// One directory of segments.

@@ -7,6 +7,8 @@ use serde::Serialize;
 use crate::domain::time::Micros;
 use crate::journal::Entry;
 
+use super::{Bodies, SpoolReport};
+
 /// Records by what they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Kinds {
@@ -18,6 +20,8 @@ pub struct Kinds {
     pub acts: u64,
     /// Acceptances.
     pub acceptances: u64,
+    /// Delivery events, whose bodies lie in the spool.
+    pub received: u64,
     /// Records of a newer version, which this one passes over.
     pub newer: u64,
 }
@@ -30,6 +34,7 @@ impl Kinds {
             Some(Entry::Side(_)) => &mut self.texts,
             Some(Entry::Act(_)) => &mut self.acts,
             Some(Entry::Accepted(_)) => &mut self.acceptances,
+            Some(Entry::Received(_)) => &mut self.received,
             None => &mut self.newer,
         } += 1;
     }
@@ -42,6 +47,7 @@ impl Kinds {
             texts: self.texts + more.texts,
             acts: self.acts + more.acts,
             acceptances: self.acceptances + more.acceptances,
+            received: self.received + more.received,
             newer: self.newer + more.newer,
         }
     }
@@ -49,7 +55,8 @@ impl Kinds {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.hits + self.texts + self.acts + self.acceptances + self.newer
+        let mailed = self.acceptances + self.received;
+        self.hits + self.texts + self.acts + mailed + self.newer
     }
 }
 
@@ -102,6 +109,8 @@ pub struct SegmentReport {
     pub end_recovered: bool,
     /// Sequences that were left out on purpose: the store knew them already.
     pub skipped: Vec<Gap>,
+    /// Bodies of delivery events that its records name.
+    pub bodies: Bodies,
 }
 
 impl SegmentReport {
@@ -152,6 +161,8 @@ pub struct Report {
     pub gaps: Vec<Gap>,
     /// The rings, if there are any.
     pub rings: Option<RingsReport>,
+    /// Files that bodies of delivery events lie in.
+    pub spool: SpoolReport,
     /// Segments whose records were written again into another one.
     pub superseded: Vec<Other>,
     /// Files that are called segments and not named like one.
@@ -187,6 +198,8 @@ impl Report {
     /// Whether nothing is damaged and nothing is missing.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.unsound().next().is_none() && self.gaps.is_empty()
+        let mut bodies = self.segments.iter().map(|segment| &segment.bodies);
+        let whole = self.unsound().next().is_none() && self.gaps.is_empty();
+        whole && bodies.all(Bodies::is_sound)
     }
 }

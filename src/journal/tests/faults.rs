@@ -10,6 +10,7 @@ use proptest::test_runner::{TestError, TestRunner};
 
 use super::hit;
 use super::model::Model;
+use super::spool::keep_body;
 use crate::domain::record::{Hit, Target};
 use crate::domain::time::Micros;
 use crate::journal::drain::Drainer;
@@ -37,6 +38,8 @@ enum Step {
     Full(bool),
     Kill,
     Cut(u64),
+    /// A handler keeps a body, hands over its record and waits.
+    Deliver,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -52,6 +55,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => any::<bool>().prop_map(Step::Full),
         2 => Just(Step::Kill),
         2 => any::<u64>().prop_map(Step::Cut),
+        2 => Just(Step::Deliver),
     ];
     prop::collection::vec(step, 1..60)
 }
@@ -167,6 +171,15 @@ impl World {
                 let ticket = life.journal.lane.submit(&frame::hit(&hit(self.sent)));
                 self.acts.insert(ticket.unwrap(), self.sent);
             }
+            Step::Deliver => {
+                self.sent += 1;
+                // A disk that refuses the body refuses the event.
+                let body = self.sent.to_le_bytes().repeat(300);
+                if let Ok((_, record)) = keep_body(&life.journal, Micros::default(), &body) {
+                    let ticket = life.journal.lane.submit(&record);
+                    self.acts.insert(ticket.unwrap(), self.sent);
+                }
+            }
             Step::Drain => {
                 for (worker, n) in self.early.drain(..) {
                     keep(life, worker, n);
@@ -184,7 +197,9 @@ impl World {
                     Mistake::ExpireUnsettled => u64::MAX - 1,
                     _ => self.stored.position,
                 };
-                let late = Micros::new(i64::MAX);
+                // Too late for segments, and not for bodies: whatever is settled has its own.
+                let late = options().keep + Duration::from_hours(1);
+                let late = Micros::new(i64::try_from(late.as_micros()).unwrap());
                 life.journal.expire(settled, late).unwrap();
             }
             Step::WriteBack(seed) => self.disk.write_back(coin(*seed)),
@@ -251,12 +266,17 @@ impl World {
         let Some(life) = &self.life else { return };
         let mut reader = life.journal.reader(self.stored.position);
         for (_, entry) in reader.read(1_000).unwrap() {
-            if let Entry::Hit(Hit {
-                target: Target::Campaign(_, n),
-                ..
-            }) = entry
-            {
-                self.stored.rows.push(n);
+            match entry {
+                Entry::Hit(Hit {
+                    target: Target::Campaign(_, n),
+                    ..
+                }) => self.stored.rows.push(n),
+                Entry::Received(received) => {
+                    let body = life.journal.body_of(&received).unwrap().unwrap();
+                    let n = body.first_chunk().unwrap();
+                    self.stored.rows.push(u32::from_le_bytes(*n));
+                }
+                _ => {}
             }
         }
         if self.mistake != Mistake::PositionApart || self.sent.is_multiple_of(3) {
@@ -356,9 +376,14 @@ fn every_mistake_is_caught() {
         Mistake::ExpireUnsettled,
     ];
     // That sums are looked at is held by damage.rs.
-    let inside = (Mistake::None, Some(Sabotage::SyncAgain));
+    let inside = [
+        Sabotage::SyncAgain,
+        Sabotage::NoBodySync,
+        Sabotage::NoBodyDirectorySync,
+    ];
+    let inside = inside.map(|sabotage| (Mistake::None, Some(sabotage)));
     let ours = ours.map(|mistake| (mistake, None));
-    for (mistake, sabotage) in ours.into_iter().chain([inside]) {
+    for (mistake, sabotage) in ours.into_iter().chain(inside) {
         let mut runner = TestRunner::new(ProptestConfig {
             max_shrink_iters: 0,
             failure_persistence: None,

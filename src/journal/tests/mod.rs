@@ -4,6 +4,7 @@
 mod damage;
 mod faults;
 mod model;
+mod spool;
 mod survey;
 
 use std::path::Path;

@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use crate::domain::time::Micros;
 use crate::journal::disk::{Disk, DiskFile, Memory};
@@ -23,6 +24,8 @@ pub(super) struct Faults {
     pub(super) skip_directory_sync: bool,
     /// The next sync of a file fails, once.
     pub(super) fail_sync: bool,
+    /// Syncs of files do not come back while this is set.
+    pub(super) hang_sync: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -276,6 +279,9 @@ impl DiskFile for ModelFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        while self.model.lock().faults.hang_sync {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let state = &mut *self.model.lock();
         if state.faults.skip_sync {
             return Ok(());

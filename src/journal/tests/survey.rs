@@ -3,13 +3,19 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::spool::keep_body;
 use super::{Running, begins_at, hit, segments};
+use crate::domain::time::Micros;
 use crate::journal::ring::SLOT_BYTES;
 use crate::journal::{Journal, JournalOptions, Report, Survey, frame, rings};
 
 fn check(directory: &Path) -> Report {
+    check_at(directory, Micros::default())
+}
+
+fn check_at(directory: &Path, now: Micros) -> Report {
     let survey = Survey::open(directory).unwrap().unwrap();
-    survey.check(&mut |_| ()).unwrap()
+    survey.check(now, &mut |_| ()).unwrap()
 }
 
 /// Ten hits of which the drainer wrote `drained`, and then the process died.
@@ -124,4 +130,39 @@ fn what_was_written_again_is_counted_once_and_is_no_damage() {
         sequences.push(record.sequence);
     }
     assert_eq!(sequences, (3..=9).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_body_that_is_missing_is_lost_unless_it_may_have_expired() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let at = Micros::new(1_800_000_000_000_000);
+    let mut files = Vec::new();
+    for n in 0..3_i64 {
+        let running = Running::open(directory, JournalOptions::default());
+        let kept = keep_body(&running.journal, at.plus(n), b"{}");
+        let (received, record) = kept.unwrap();
+        running.journal.lane.submit(&record).unwrap();
+        files.push(directory.join(received.file()));
+    }
+    let day = 86_400_000_000;
+    let found = |now: i64| {
+        let report = check_at(directory, at.plus(now));
+        let mut sums = [0; 3];
+        for one in report.segments.iter().map(|segment| &segment.bodies) {
+            let lost: u64 = one.lost.iter().map(|lost| lost.bodies).sum();
+            sums = [sums[0] + one.sound, sums[1] + one.expired, sums[2] + lost];
+        }
+        assert_eq!(report.is_sound(), sums[2] == 0, "{report:?}");
+        sums
+    };
+    assert_eq!(found(day), [3, 0, 0]);
+    std::fs::remove_file(&files[0]).unwrap();
+    assert_eq!(found(1), [2, 0, 1], "nothing expires as early as that");
+    assert_eq!(found(day), [2, 1, 0]);
+    std::fs::remove_file(&files[2]).unwrap();
+    assert_eq!(found(day), [1, 1, 1], "an older one is there");
+    std::fs::remove_file(&files[1]).unwrap();
+    assert_eq!(found(day), [0, 3, 0]);
+    assert_eq!(check_at(directory, at).spool.files, 0);
 }

@@ -10,20 +10,23 @@ use crate::domain::judgement::Class;
 use crate::domain::message::MessageId;
 use crate::domain::record::Target;
 use crate::domain::time::Micros;
-use crate::journal::{Accepted, EdgeId};
+use crate::journal::{Accepted, EdgeId, Source};
 use crate::judge;
 use crate::store::{EventFilter, StoredHit};
 
 use super::super::Parts;
 use super::super::auth::{IsAdmin, MayRead};
 use super::super::error::WebError;
-use super::{body, campaign_id, last_of_full, limit, query};
+use super::super::spooling::spooled;
+use super::{campaign_id, last_of_full, limit, parsed, query, raw_body};
 
 const KINDS: &str = "open, click, page, press or unsubscribe";
 const CLASSES: &str = "human, proxied, prefetch, scanner, bot or suspect";
 
 /// Delivery events of one request.
 const EVENTS_MAX: usize = 10_000;
+/// Largest body of them; it is kept as it came.
+const DELIVERIES_BYTES_MAX: usize = 4 << 20;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -188,7 +191,8 @@ pub(super) async fn deliveries(
     parts: web::Data<Parts>,
     payload: web::Payload,
 ) -> Result<HttpResponse, WebError> {
-    let asked: Deliveries = body(payload).await?;
+    let raw = raw_body(payload, DELIVERIES_BYTES_MAX).await?;
+    let asked: Deliveries = parsed(&raw)?;
     if asked.events.is_empty() || asked.events.len() > EVENTS_MAX {
         return Err(WebError::invalid(
             "/events",
@@ -216,6 +220,7 @@ pub(super) async fn deliveries(
             message,
         });
     }
-    parts.journal.append_accepted(&accepted).await?;
+    let received = spooled(&parts, Source::API, raw).await?;
+    parts.journal.append_delivery(&received, &accepted).await?;
     Ok(HttpResponse::Accepted().json(json!({"accepted": accepted.len()})))
 }

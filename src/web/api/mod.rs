@@ -85,15 +85,22 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 /// Reads a JSON body; errors point at the member. Handlers call it once they know who asks, so
 /// that nobody else's bodies are read.
 async fn body<T: DeserializeOwned>(payload: web::Payload) -> Result<T, WebError> {
-    let read = payload.to_bytes_limited(BODY_BYTES_MAX).await;
-    let bytes = read
-        .map_err(|_| WebError::TooLarge(BODY_BYTES_MAX))?
-        .map_err(|error| WebError::invalid("", format!("the body broke off: {error}")))?;
+    parsed(&raw_body(payload, BODY_BYTES_MAX).await?)
+}
+
+/// Reads a body as it comes.
+async fn raw_body(payload: web::Payload, bytes_max: usize) -> Result<web::Bytes, WebError> {
+    let read = payload.to_bytes_limited(bytes_max).await;
+    let whole = read.map_err(|_| WebError::TooLarge(bytes_max))?;
+    whole.map_err(|error| WebError::invalid("", format!("the body broke off: {error}")))
+}
+
+fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WebError> {
     // Serde would take an array for an object, member by member.
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Err(WebError::invalid("", "send a JSON object"));
     }
-    let mut json = serde_json::Deserializer::from_slice(&bytes);
+    let mut json = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut json);
     let value = read.map_err(|error| {
         let what = error.inner().to_string();
