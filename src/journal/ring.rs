@@ -29,21 +29,21 @@ pub(super) const SLOT_WORDS: usize = SLOT_BYTES / WORD_BYTES;
 #[repr(align(64))]
 struct Line(AtomicU64);
 
-/// The memory of one ring.
+/// The slots of one ring, in memory.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct Slots {
     pub(super) memory: Arc<Memory>,
     /// Index of its first word.
     pub(super) begins_at: usize,
-    /// Slots, a power of two.
-    pub(super) slots: u64,
+    /// How many, a power of two.
+    pub(super) count: u64,
     pub(super) life: u32,
 }
 
-impl Room {
+impl Slots {
     /// The words of slot `n`.
     fn slot(&self, n: u64) -> &[AtomicU64] {
-        let index = usize::try_from((n - 1) & (self.slots - 1)).unwrap_or(0);
+        let index = usize::try_from((n - 1) & (self.count - 1)).unwrap_or(0);
         let from = self.begins_at + index * SLOT_WORDS;
         self.memory
             .words()
@@ -66,7 +66,7 @@ impl Room {
 pub(super) struct Ring {
     worker: u8,
     /// Empty until the disk has given it room: then it is a ring that is always full.
-    room: OnceLock<Room>,
+    room: OnceLock<Slots>,
     /// Slots given to records so far; written by the producer.
     head: Line,
     /// Slots drained so far; written by the drainer.
@@ -95,7 +95,7 @@ impl Ring {
     }
 
     /// Gives it room, once: from now on it keeps what is put into it.
-    pub(super) fn open(&self, room: Room) {
+    pub(super) fn open(&self, room: Slots) {
         debug_assert!(self.room.get().is_none(), "a ring has one room");
         self.room.get_or_init(|| room);
     }
@@ -190,9 +190,9 @@ impl Producer {
     pub(super) fn put(&mut self, record: &mut [u8]) -> Result<u64, Reason> {
         let room = self.ring.room.get().ok_or(Reason::RingFull)?;
         let last = self.head + slots_of(record.len());
-        if last > self.freed + room.slots {
+        if last > self.freed + room.count {
             self.freed = self.ring.freed.0.load(Ordering::Acquire);
-            if last > self.freed + room.slots {
+            if last > self.freed + room.count {
                 return Err(Reason::RingFull);
             }
         }

@@ -22,7 +22,7 @@ use crate::domain::record::take;
 
 use super::disk::{Disk, Memory, read_all};
 use super::frame::{self, Origin};
-use super::ring::{Room, SLOT_BYTES, slots_of};
+use super::ring::{Slots, SLOT_BYTES, slots_of};
 use super::{EdgeId, JournalError, elsewhere, segment};
 
 /// The file's name.
@@ -170,7 +170,7 @@ pub(super) fn create(
     directory: Option<&Path>,
     edge: EdgeId,
     (rings, slots): (u8, u32),
-) -> Result<(u32, Vec<Room>), JournalError> {
+) -> Result<(u32, Vec<Slots>), JournalError> {
     let path = disk.path(NAME);
     let life = segment::random().map_err(JournalError::io(&path))?;
     let mut bytes = Vec::with_capacity(HEADER_BYTES);
@@ -199,10 +199,10 @@ pub(super) fn create(
         elsewhere::remove(&old);
     }
     let memory = Arc::new(memory);
-    let made = (0..rings).map(|worker| Room {
+    let made = (0..rings).map(|worker| Slots {
         memory: Arc::clone(&memory),
         begins_at: (HEADER_BYTES + usize::from(worker) * ring_bytes) / size_of::<u64>(),
-        slots: u64::from(slots),
+        count: u64::from(slots),
         life,
     });
     Ok((life, made.collect()))
