@@ -19,6 +19,7 @@ mod bad_input;
 mod campaigns;
 mod commands;
 mod events;
+mod front;
 mod journal_command;
 mod pages;
 mod readme;
