@@ -141,6 +141,12 @@ impl Store {
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(BUSY_WAIT)
+            .before_acquire(|connection, _| {
+                // SQLite ends a transaction by itself where the disk is full or fails; sqlx then
+                // takes it for open for ever, and begins no other on that connection.
+                let usable = !connection.is_in_transaction();
+                Box::pin(async move { Ok(usable) })
+            })
             .connect_with(options.clone())
             .await?;
         MIGRATIONS.run(&writer).await.map_err(|error| match error {
