@@ -376,4 +376,4 @@ impl Journal {
 #[cfg(test)]
 mod sabotage;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -9,6 +9,8 @@
 //! the store where it is.
 
 mod day_keys;
+#[cfg(test)]
+mod faults;
 mod fold;
 
 use std::collections::HashMap;

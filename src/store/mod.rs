@@ -11,6 +11,8 @@ mod ingest;
 mod keys;
 mod links;
 mod messages;
+#[cfg(test)]
+pub(crate) mod sabotage;
 mod short_links;
 mod stats;
 
