@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::counts::Reason;
+
 /// When a hit may be answered. Acts always wait for their sync.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -96,5 +98,13 @@ impl JournalError {
     pub(super) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { path, source }
+    }
+
+    /// What it comes down to for hits that wait for the disk.
+    pub(super) fn reason(&self) -> Reason {
+        match self {
+            Self::Io { source, .. } => Reason::of(source),
+            _ => Reason::DiskError,
+        }
     }
 }
