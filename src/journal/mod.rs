@@ -303,12 +303,9 @@ impl Journal {
         let mut records = Vec::new();
         frame::write_act(&mut records, act);
         if let Some(hit) = hit {
-            for (kind, id) in [
-                (SideKind::Agent, hit.agent),
-                (SideKind::Headers, hit.headers),
-            ] {
+            for (kind, id) in frame::texts(hit) {
                 let most = self.options.side_texts_per_hour_max;
-                if id != 0 && self.texts.spend(hit.at, most) {
+                if self.texts.spend(hit.at, most) {
                     let text = text(kind);
                     frame::write_side(&mut records, hit.at, &Side { kind, id, text });
                 }
