@@ -26,13 +26,15 @@ use cupel::config::{Config, Flags};
 use cupel::domain::campaign::{CampaignId, LinkKind, LinkNumber, PrivacyLevel, TenantId};
 use cupel::domain::destination::Destination;
 use cupel::domain::hit::{Answer, HitKind, HttpVersion, Method, Scheme, TokenState};
+use cupel::domain::judgement::{Class, RuleSetId, Score, Verdict};
 use cupel::domain::keys::TenantKeys;
 use cupel::domain::message::{MessageId, RecipientKey};
+use cupel::domain::network::NetworkFacts;
 use cupel::domain::record::{Hit, Target};
 use cupel::domain::time::Micros;
 use cupel::domain::token::{Minted, Token};
 use cupel::journal::{Journal, JournalOptions};
-use cupel::judge::{self, Agents, Headers, Observed, RuleSet};
+use cupel::judge::{self, AgentFacts, Agents, Headers, Observed, RuleSet};
 use cupel::network::Networks;
 use cupel::resolve::{Campaign, Catalogue, Change, Link};
 
@@ -115,6 +117,26 @@ fn headers() -> Headers<'static> {
     headers
 }
 
+/// The click, as rules see it.
+fn observed<'h>(
+    headers: &'h Headers<'h>,
+    agent: AgentFacts,
+    network: NetworkFacts,
+) -> Observed<'h> {
+    Observed {
+        kind: HitKind::Click,
+        method: Method::Get,
+        scheme: Scheme::Https,
+        http: HttpVersion::Http11,
+        agent,
+        headers,
+        network,
+        token: TokenState::Valid,
+        honeypot: false,
+        one_click: false,
+    }
+}
+
 fn stages(bench: &mut Criterion) {
     let own = tempfile::tempdir().unwrap();
     let (keys, token) = directory(own.path());
@@ -126,18 +148,7 @@ fn stages(bench: &mut Criterion) {
     let address: IpAddr = "198.51.100.7".parse().unwrap();
     let headers = headers();
     let agent = agents.classify(headers.user_agent.unwrap());
-    let observed = Observed {
-        kind: HitKind::Click,
-        method: Method::Get,
-        scheme: Scheme::Https,
-        http: HttpVersion::Http11,
-        agent,
-        headers: &headers,
-        network: networks.facts(address),
-        token: TokenState::Valid,
-        honeypot: false,
-        one_click: false,
-    };
+    let observed = observed(&headers, agent, networks.facts(address));
     let facts = judge::observe(&observed);
     let mut group = bench.benchmark_group("hit");
     group.bench_function("parse token", |it| {
@@ -169,6 +180,8 @@ fn stages(bench: &mut Criterion) {
 }
 
 fn hit() -> Hit {
+    let agent = Agents::shipped().unwrap().classify(b"x");
+    let network = NetworkFacts::default();
     Hit {
         at: Micros::new(1_790_000_000_000_000),
         target: Target::Campaign(message().campaign, 1),
@@ -176,19 +189,8 @@ fn hit() -> Hit {
         address: Some("198.51.100.7".parse().unwrap()),
         agent: 1,
         headers: 2,
-        facts: judge::observe(&Observed {
-            kind: HitKind::Click,
-            method: Method::Get,
-            scheme: Scheme::Https,
-            http: HttpVersion::Http11,
-            agent: Agents::shipped().unwrap().classify(b"x"),
-            headers: &headers(),
-            network: cupel::domain::network::NetworkFacts::default(),
-            token: TokenState::Valid,
-            honeypot: false,
-            one_click: false,
-        }),
-        network: cupel::domain::network::NetworkFacts::default(),
+        facts: judge::observe(&observed(&headers(), agent, network)),
+        network,
         kind: HitKind::Click,
         method: Method::Get,
         http: HttpVersion::Http11,
@@ -196,11 +198,11 @@ fn hit() -> Hit {
         answer: Answer::Redirected,
         level: PrivacyLevel::Individual,
         token: TokenState::Valid,
-        verdict: cupel::domain::judgement::Verdict {
-            score: cupel::domain::judgement::Score::from_tenths(10),
-            class: cupel::domain::judgement::Class::Human,
+        verdict: Verdict {
+            score: Score::from_tenths(10),
+            class: Class::Human,
         },
-        ruleset: cupel::domain::judgement::RuleSetId(1),
+        ruleset: RuleSetId(1),
         claimed: false,
         honeypot: false,
         values: false,

@@ -149,6 +149,12 @@ impl App {
         web::FrontFactory::new(self.parts.clone())
     }
 
+    /// The same answers from an actix-web App, for listeners that bring one; each of its workers
+    /// takes a ring of the journal.
+    pub fn public_routes(&self) -> impl Fn(&mut actix::ServiceConfig) + Clone + use<> {
+        web::public(self.parts.clone())
+    }
+
     /// The journal; it moves only while its drainer and syncer run.
     #[must_use]
     pub fn journal(&self) -> &Arc<Journal> {

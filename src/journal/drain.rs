@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::counts::Reason;
 use super::{Journal, JournalError};
 
 /// Bytes written at once, about.
@@ -82,16 +81,12 @@ impl Drainer {
     /// Writes everything that is there.
     pub(super) fn round(&mut self) -> Result<(), JournalError> {
         let drained = self.drain();
-        let state = match &drained {
-            Ok(()) => None,
-            Err(JournalError::Io { source, .. }) => Some(Reason::of(source)),
-            Err(_) => Some(Reason::DiskError),
-        };
-        if state.is_none() && self.refused {
+        let failing = drained.as_ref().err().map(JournalError::reason);
+        if failing.is_none() && self.refused {
             tracing::info!("journal: the disk takes records again");
             self.refused = false;
         }
-        self.journal.drain_state.set(state);
+        self.journal.drain_state.set(failing);
         drained
     }
 

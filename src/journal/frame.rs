@@ -41,6 +41,15 @@ pub enum SideKind {
     Headers,
 }
 
+/// Ids of the texts that a hit names; 0 names none.
+pub(super) fn texts(hit: &Hit) -> impl Iterator<Item = (SideKind, u64)> + use<> {
+    let ids = [
+        (SideKind::Agent, hit.agent),
+        (SideKind::Headers, hit.headers),
+    ];
+    ids.into_iter().filter(|(_, id)| *id != 0)
+}
+
 /// Text behind a 64-bit id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Side {

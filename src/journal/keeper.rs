@@ -96,11 +96,8 @@ impl Keeper {
             self.known.clear();
             self.known_hour = hour;
         }
-        for (kind, id) in [
-            (SideKind::Agent, hit.agent),
-            (SideKind::Headers, hit.headers),
-        ] {
-            if id == 0 || self.known.contains(&id) {
+        for (kind, id) in frame::texts(hit) {
+            if self.known.contains(&id) {
                 continue;
             }
             let most = self.journal.options.side_texts_per_hour_max;

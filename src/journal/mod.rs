@@ -8,8 +8,8 @@
 //! soon as there is something new. Acts and acceptances do not go through a ring but through the
 //! lane (`lane.rs`), and are answered when they are synced.
 //!
-//! **Format.** A directory of segments, `{first sequence}-{epoch}.journal` (`segment.rs`), the
-//! rings (`rings.rs`), and `edge`, the edge's id. Records are those of
+//! **Format.** A directory of segments, `{first sequence}-{turn}-{epoch}.journal` (`segment.rs`),
+//! the rings (`rings.rs`), and `edge`, the edge's id. Records are those of
 //! [`crate::domain::record`], each on a 64-byte boundary. A record's CRC32C is seeded with the
 //! epoch of its segment or the life of its ring, so bytes of an earlier life never validate.
 //! Texts (agent strings, header sets) stand before the first record of a worker that names their
@@ -372,12 +372,9 @@ impl Journal {
         let mut records = Vec::new();
         frame::write_act(&mut records, act);
         if let Some(hit) = hit {
-            for (kind, id) in [
-                (SideKind::Agent, hit.agent),
-                (SideKind::Headers, hit.headers),
-            ] {
+            for (kind, id) in frame::texts(hit) {
                 let most = self.options.side_texts_per_hour_max;
-                if id != 0 && self.texts.spend(hit.at, most) {
+                if self.texts.spend(hit.at, most) {
                     let text = text(kind);
                     frame::write_side(&mut records, hit.at, &Side { kind, id, text });
                 }
@@ -442,4 +439,4 @@ impl Journal {
 #[cfg(test)]
 mod sabotage;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -138,4 +138,12 @@ impl JournalError {
         let path = path.to_owned();
         move |source| Self::Io { path, source }
     }
+
+    /// What it comes down to for hits that wait for the disk.
+    pub(super) fn reason(&self) -> Reason {
+        match self {
+            Self::Io { source, .. } => Reason::of(source),
+            _ => Reason::DiskError,
+        }
+    }
 }

@@ -22,7 +22,7 @@ use crate::domain::record::take;
 
 use super::disk::{Disk, Memory, read_all};
 use super::frame::{self, Origin};
-use super::ring::{Slots, SLOT_BYTES, slots_of};
+use super::ring::{SLOT_BYTES, Slots, slots_of};
 use super::{EdgeId, JournalError, elsewhere, segment};
 
 /// The file's name.

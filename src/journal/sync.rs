@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::counts::Reason;
 use super::writer::{Closing, Pending, Reached, Tail};
 use super::{Journal, JournalError, WINDOW_ALARM};
 
@@ -59,12 +58,8 @@ impl Syncer {
 
     pub(super) fn round(&mut self, idle: Duration) -> Result<(), JournalError> {
         let done = self.try_round(idle);
-        let state = match &done {
-            Ok(()) => None,
-            Err(JournalError::Io { source, .. }) => Some(Reason::of(source)),
-            Err(_) => Some(Reason::DiskError),
-        };
-        self.journal.sync_state.set(state);
+        let failing = done.as_ref().err().map(JournalError::reason);
+        self.journal.sync_state.set(failing);
         done
     }
 

@@ -9,6 +9,8 @@
 //! the store where it is.
 
 mod day_keys;
+#[cfg(test)]
+mod faults;
 mod fold;
 
 use std::collections::HashMap;
@@ -121,30 +123,28 @@ impl Settler {
         }
     }
 
-    /// Forgets the store: the next round asks it for its position.
-    pub fn disconnect(&mut self) {
-        self.connected = None;
-    }
-
     /// One transaction's worth of settling.
     ///
     /// # Errors
-    /// Nothing was written; the next round begins at the store's position.
+    /// Nothing was written; the next round begins at the store's position. So it does after a
+    /// round that was dropped.
     pub async fn round(&mut self, store: &Store, now: Micros) -> Result<Progress, SettleError> {
-        let done = self.try_round(store, now).await;
-        if done.is_err() {
-            self.disconnect();
-        }
-        done
+        // Put back when all is done: a round that is not may have read what it did not write.
+        let mut connected = match self.connected.take() {
+            Some(connected) => connected,
+            None => self.connect(store, now).await?,
+        };
+        let progress = self.go_on(&mut connected, store, now).await?;
+        self.connected = Some(connected);
+        Ok(progress)
     }
 
-    async fn try_round(&mut self, store: &Store, now: Micros) -> Result<Progress, SettleError> {
-        if self.connected.is_none() {
-            self.connected = Some(self.connect(store, now).await?);
-        }
-        let Some(connected) = &mut self.connected else {
-            return Ok(Progress::default());
-        };
+    async fn go_on(
+        &self,
+        connected: &mut Connected,
+        store: &Store,
+        now: Micros,
+    ) -> Result<Progress, SettleError> {
         let limit = self.options.records_max;
         let records_max = usize::try_from(limit).unwrap_or(usize::MAX);
         let entries = connected.reader.read(records_max)?;

@@ -108,6 +108,10 @@ impl Store {
         self.check_place()?;
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         move_position(&mut transaction, all).await?;
+        if commits_position_apart() {
+            transaction.commit().await?;
+            transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        }
         insert_texts(&mut transaction, &all.texts).await?;
         for rows in all.hits.chunks(INSERT_ROWS_MAX) {
             insert_hits(&mut transaction, all.edge, rows).await?;
@@ -370,3 +374,12 @@ pub(super) fn target(hit: &Hit) -> (u32, u32) {
 pub(super) fn sequence(value: i64) -> u64 {
     unsigned(value)
 }
+
+/// Whether the position is committed before what it stands for: never.
+#[cfg(not(test))]
+const fn commits_position_apart() -> bool {
+    false
+}
+
+#[cfg(test)]
+use super::sabotage::commits_position_apart;

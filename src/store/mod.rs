@@ -11,6 +11,8 @@ mod ingest;
 mod keys;
 mod links;
 mod messages;
+#[cfg(test)]
+pub(crate) mod sabotage;
 mod short_links;
 mod stats;
 
@@ -141,9 +143,9 @@ impl Store {
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(BUSY_WAIT)
-            // SQLite ends a transaction by itself where the disk is full; sqlx then believes for
-            // ever that the connection is in one, and refuses to begin another.
             .before_acquire(|connection, _| {
+                // SQLite ends a transaction by itself where the disk is full or fails; sqlx then
+                // takes it for open for ever, and begins no other on that connection.
                 let usable = !connection.is_in_transaction();
                 Box::pin(async move { Ok(usable) })
             })

@@ -52,28 +52,14 @@ pub(super) async fn answer(
         return nothing(worker);
     };
     if !takes_acts(worker, request.headers()) {
-        keep(
-            worker,
-            &seen,
-            &Asked {
-                answer: Answer::Refused,
-                ..wanted.asked
-            },
-        );
+        keep(worker, &seen, &wanted.asked.answered(Answer::Refused));
         return worker.pages.refused();
     }
     match seen.method {
         Method::Post => press(worker, request, body, &seen, wanted).await,
         Method::Get | Method::Head => page(worker, &seen, wanted),
         Method::Other => {
-            keep(
-                worker,
-                &seen,
-                &Asked {
-                    answer: Answer::Refused,
-                    ..wanted.asked
-                },
-            );
+            keep(worker, &seen, &wanted.asked.answered(Answer::Refused));
             respond::not_allowed("GET, HEAD, POST")
         }
     }
@@ -157,14 +143,7 @@ fn page(worker: &Worker, seen: &Seen<'_>, wanted: Wanted) -> HttpResponse {
         Answer::Acted => Answer::Page,
         other => other,
     };
-    keep(
-        worker,
-        seen,
-        &Asked {
-            answer,
-            ..wanted.asked
-        },
-    );
+    keep(worker, seen, &wanted.asked.answered(answer));
     match answer {
         Answer::Page if wanted.unsubscribe => worker.pages.unsubscribe(wanted.link.as_ref()),
         Answer::Page => match &wanted.link {

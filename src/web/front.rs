@@ -3,7 +3,7 @@
 //!
 //! A click, open or short link needs no routing, extractors or middleware, and what those cost is
 //! a fifth of the hit (docs/performance.md). The App behind answers the same requests the same
-//! way, for listeners that have no front.
+//! way, for listeners that have no front; tests/api/front.rs holds the two together.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use actix_web::dev::{AppConfig, ServiceResponse};
 use actix_web::{App, Error, web};
 
 use super::worker::Worker;
-use super::{Parts, public, redirect};
+use super::{Parts, everything, redirect};
 
 type Answer = Result<Response<BoxBody>, Error>;
 type Pending = Pin<Box<dyn Future<Output = Answer>>>;
@@ -46,7 +46,7 @@ impl ServiceFactory<Request> for FrontFactory {
 
     fn new_service(&self, (): ()) -> Self::Future {
         let worker = Rc::new(Worker::new(self.parts.clone()));
-        let app = App::new().configure(public(&worker));
+        let app = App::new().configure(everything(Rc::clone(&worker)));
         let app = map_config(app.into_factory(), |()| AppConfig::default());
         let service = app.new_service(());
         Box::pin(async move {

@@ -41,6 +41,8 @@ pub use counters::Counters;
 pub use front::FrontFactory;
 pub use pages::Pages;
 
+use worker::Worker;
+
 /// Parts of the application that routes use. Built by `app`.
 #[derive(Debug)]
 pub struct Parts {
@@ -81,9 +83,14 @@ pub struct Parts {
     pub metrics: Option<PrometheusHandle>,
 }
 
+/// Routes of the public listener without its front: for a listener that brings an App for each of
+/// its workers, each of which takes a ring of the journal.
+pub fn public(parts: web::Data<Parts>) -> impl Fn(&mut web::ServiceConfig) + Clone {
+    move |config| everything(Rc::new(Worker::new(parts.clone())))(config)
+}
+
 /// Routes of the public listener, for one worker.
-fn public(worker: &Rc<worker::Worker>) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
-    let worker = Rc::clone(worker);
+fn everything(worker: Rc<Worker>) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         config
             .app_data(worker)

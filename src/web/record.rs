@@ -124,6 +124,13 @@ pub(super) struct Asked {
     pub(super) via: Option<Via>,
 }
 
+impl Asked {
+    /// With another answer.
+    pub(super) fn answered(self, answer: Answer) -> Self {
+        Self { answer, ..self }
+    }
+}
+
 /// Judges a hit; `None` where its level is `none`.
 pub(super) fn judged(worker: &Worker, seen: &Seen<'_>, asked: &Asked) -> Option<Hit> {
     let parts: &Parts = worker;

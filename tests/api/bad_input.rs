@@ -10,8 +10,8 @@ use serde_json::json;
 use crate::harness::Server;
 
 /// Sends bytes as they are and reads the whole answer.
-fn raw(server: &Server, request: &[u8]) -> String {
-    let address = server.public.trim_start_matches("http://");
+pub(crate) fn raw(url: &str, request: &[u8]) -> String {
+    let address = url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).unwrap();
     stream
         .set_read_timeout(Some(std::time::Duration::from_secs(10)))
@@ -113,7 +113,7 @@ fn junk_around_a_known_link_does_not_stop_it() {
         let request = format!(
             "GET /c/{token}/1?{query} HTTP/1.1\r\nHost: t.example\r\nConnection: close\r\n\r\n"
         );
-        let answer = raw(&server, request.as_bytes());
+        let answer = raw(&server.public, request.as_bytes());
         assert_eq!(status(&answer), 302, "{query:.60}: {answer:.300}");
         assert!(
             answer.contains("location: https://shop.example/\r\n"),
@@ -136,7 +136,7 @@ fn junk_around_a_known_link_does_not_stop_it() {
             "GET /c/{token}/1 HTTP/1.1\r\nHost: evil.example\r\n{header}: {value}\r\n\
              Connection: close\r\n\r\n"
         );
-        let answer = raw(&server, request.as_bytes());
+        let answer = raw(&server.public, request.as_bytes());
         assert!(
             answer.contains("location: https://shop.example/\r\n"),
             "{header}: {answer:.300}"
@@ -146,7 +146,7 @@ fn junk_around_a_known_link_does_not_stop_it() {
         "GET http://evil.example/c/{token}/1 HTTP/1.1\r\nHost: evil.example\r\n\
          Connection: close\r\n\r\n"
     );
-    let answer = raw(&server, absolute.as_bytes());
+    let answer = raw(&server.public, absolute.as_bytes());
     assert!(
         answer.contains("location: https://shop.example/\r\n"),
         "{answer:.300}"
@@ -165,7 +165,7 @@ fn bytes_that_no_request_target_holds_are_a_clear_400() {
         let request = format!(
             "GET /c/{token}/1?{query} HTTP/1.1\r\nHost: t.example\r\nConnection: close\r\n\r\n"
         );
-        let answer = raw(&server, request.as_bytes());
+        let answer = raw(&server.public, request.as_bytes());
         assert_eq!(status(&answer), 400, "{query}: {answer:.200}");
         assert!(
             !answer.contains(query) && !answer.contains("location"),
@@ -212,7 +212,7 @@ fn paths_that_lead_nowhere_are_said_so() {
     ] {
         let request =
             format!("GET {path} HTTP/1.1\r\nHost: t.example\r\nConnection: close\r\n\r\n");
-        let answer = raw(&server, request.as_bytes());
+        let answer = raw(&server.public, request.as_bytes());
         let seen = status(&answer);
         let pages = [200, 400, 404, 414, 431];
         assert!(pages.contains(&seen), "{path:.80}: {answer:.200}");
@@ -230,7 +230,7 @@ fn paths_that_lead_nowhere_are_said_so() {
         b"GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n",
         b"CONNECT evil.example:443 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
     ] {
-        let answer = raw(&server, request);
+        let answer = raw(&server.public, request);
         assert!(status(&answer) < 500, "{answer:.200}");
     }
     assert_eq!(

@@ -20,6 +20,7 @@ mod campaigns;
 mod commands;
 mod deliveries;
 mod events;
+mod front;
 mod journal_command;
 mod pages;
 mod readme;

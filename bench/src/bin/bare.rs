@@ -11,7 +11,7 @@ use actix_http::{HttpService, Request, Response};
 use actix_server::Server;
 use actix_service::fn_service;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue, LOCATION, REFERRER_POLICY};
+use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION, REFERRER_POLICY};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use clap::{Parser, ValueEnum};
 
@@ -87,13 +87,17 @@ fn idiomatic(listener: TcpListener, workers: usize) -> std::io::Result<Server> {
     Ok(server.run())
 }
 
+/// The redirect's headers, their values made once.
+fn fill(headers: &mut HeaderMap) {
+    headers.insert(LOCATION, HeaderValue::from_static(DESTINATION));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static(NO_REFERRER));
+}
+
 fn stripped(listener: TcpListener, workers: usize) -> std::io::Result<Server> {
     async fn click() -> HttpResponse {
         let mut answer = HttpResponse::new(StatusCode::FOUND);
-        let headers = answer.headers_mut();
-        headers.insert(LOCATION, HeaderValue::from_static(DESTINATION));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
-        headers.insert(REFERRER_POLICY, HeaderValue::from_static(NO_REFERRER));
+        fill(answer.headers_mut());
         answer
     }
     let routes = || App::new().default_service(web::to(click));
@@ -109,10 +113,7 @@ fn stripped(listener: TcpListener, workers: usize) -> std::io::Result<Server> {
 fn front(listener: TcpListener, workers: usize) -> std::io::Result<Server> {
     async fn click(_request: Request) -> Result<Response<()>, actix_http::Error> {
         let mut answer = Response::new(StatusCode::FOUND).drop_body();
-        let headers = answer.headers_mut();
-        headers.insert(LOCATION, HeaderValue::from_static(DESTINATION));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
-        headers.insert(REFERRER_POLICY, HeaderValue::from_static(NO_REFERRER));
+        fill(answer.headers_mut());
         Ok(answer)
     }
     let factory = || {

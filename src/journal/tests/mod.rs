@@ -20,7 +20,8 @@ use crate::domain::network::NetworkFacts;
 use crate::domain::record::Target;
 use std::path::PathBuf;
 
-fn hit(n: u32) -> Hit {
+/// The click of a person on link `n`, of no message.
+pub(crate) fn hit(n: u32) -> Hit {
     Hit {
         at: Micros::new(1_800_000_000_000_000 + i64::from(n)),
         target: Target::Campaign(CampaignId::new(1).unwrap(), n),

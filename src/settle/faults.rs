@@ -1,0 +1,277 @@
+//! Rounds that are struck in the middle, on a real journal and a real database: each hit is stored
+//! and counted once all the same. And the mistake that these tests must catch.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::domain::act::Act;
+use crate::domain::campaign::CampaignId;
+use crate::domain::hit::{Answer, HitKind, Via};
+use crate::domain::judgement::RuleSetId;
+use crate::domain::message::RecipientKey;
+use crate::domain::record::{Hit, Target};
+use crate::journal::{Accepted, EdgeId, JournalOptions, SideKind, tests::hit};
+use crate::store::sabotage::{Fault, PositionApart};
+use crate::store::{EventFilter, SumRow, UniqueRow};
+
+const HITS: u32 = 40;
+const MESSAGES: u32 = 7;
+/// So many that several transactions are needed.
+const RECORDS_MAX: u32 = 25;
+const START: i64 = 1_800_000_000_000_000;
+const SECOND: i64 = 1_000_000;
+/// Steps of SQLite's machine from one fault to the next: a prime, so that all places are hit.
+const STEPS: u64 = 101;
+const TURNS_MAX: u64 = 5_000;
+
+/// What befalls a round: the first time at once, then later each time, until the round is done
+/// before it comes.
+#[derive(Clone, Copy, Debug)]
+enum Strike {
+    /// A statement ends in an error.
+    Statement,
+    /// A commit is refused.
+    Commit,
+    /// Nobody waits for the round any more, and the next begins.
+    Dropped,
+    /// So it was, and the process is gone: store and settler are made anew.
+    Gone,
+}
+
+const STRIKES: [Strike; 4] = [
+    Strike::Statement,
+    Strike::Commit,
+    Strike::Dropped,
+    Strike::Gone,
+];
+
+fn message(number: u32) -> MessageId {
+    MessageId {
+        campaign: CampaignId::new(1).unwrap(),
+        minted_at: 1_799_999_000,
+        number,
+    }
+}
+
+/// A click on one of three links, or on a short link, or an open; one a second.
+fn one(n: u32) -> Hit {
+    let (target, of) = match n % 8 {
+        7 => (Target::Short(3), None),
+        link => (
+            Target::Campaign(message(0).campaign, link % 4),
+            Some((message(n % MESSAGES), RecipientKey::NONE)),
+        ),
+    };
+    let kind = match target {
+        Target::Campaign(_, 0) => HitKind::Open,
+        _ => HitKind::Click,
+    };
+    Hit {
+        at: Micros::new(START + i64::from(n) * SECOND),
+        target,
+        message: of,
+        agent: u64::from(n % 3),
+        kind,
+        ..hit(n)
+    }
+}
+
+/// What the store says in the end. What differs from one world to the next is taken out.
+#[derive(Debug, PartialEq)]
+struct Accounts {
+    hits: Vec<StoredHit>,
+    sums: [Vec<SumRow>; 2],
+    uniques: Vec<UniqueRow>,
+    states: Vec<Option<MessageState>>,
+}
+
+struct World {
+    own: TempDir,
+    journal: Arc<Journal>,
+    settler: Settler,
+    store: Store,
+}
+
+impl World {
+    /// A journal with hits, an act and an acceptance; nothing is settled.
+    async fn new() -> Self {
+        let own = tempfile::tempdir().unwrap();
+        let journal = Journal::open(own.path(), JournalOptions::default()).unwrap();
+        let mut keeper = journal.keeper().unwrap();
+        let text = |_: SideKind| b"Mozilla/5.0".to_vec();
+        for n in 1..HITS {
+            keeper.keep(&one(n), &text).unwrap();
+        }
+        let last = Hit {
+            kind: HitKind::Unsubscribe,
+            answer: Answer::Acted,
+            ..one(HITS)
+        };
+        let act = Act {
+            at: last.at,
+            kind: last.kind,
+            link: 0,
+            message: message(5),
+            recipient: RecipientKey::NONE,
+            via: Some(Via::Page),
+        };
+        let accepted = (0..MESSAGES).map(|number| Accepted {
+            at: Micros::new(START + i64::from(number) * SECOND),
+            message: message(number),
+        });
+        let accepted: Vec<_> = accepted.collect();
+        let moved = async {
+            journal.drainer().run(&|| true);
+            journal.syncer().run(&|| true);
+        };
+        let (acted, accepted, ()) = tokio::join!(
+            journal.append_act(&act, Some(&last), &text),
+            journal.append_accepted(&accepted),
+            moved
+        );
+        acted.and(accepted).unwrap();
+        Self {
+            settler: settler(&own, &journal),
+            store: store(&own).await,
+            journal,
+            own,
+        }
+    }
+
+    /// Settles everything and closes all windows.
+    async fn settle(&mut self, strike: Option<Strike>) {
+        for seconds in [60, 3_600] {
+            let now = Micros::new(START + seconds * SECOND);
+            self.settler.turn_day_keys(now);
+            while self.round(strike, now).await.more {}
+        }
+    }
+
+    /// One round, tried until what befalls it comes too late.
+    async fn round(&mut self, strike: Option<Strike>, now: Micros) -> Progress {
+        for turn in 1..TURNS_MAX {
+            if let Some(done) = self.attempt(strike, turn, now).await {
+                return done;
+            }
+        }
+        panic!("{strike:?}: no round gets through");
+    }
+
+    /// One round with what befalls it, in its `turn`th place; `None` if that came to pass.
+    async fn attempt(
+        &mut self,
+        strike: Option<Strike>,
+        turn: u64,
+        now: Micros,
+    ) -> Option<Progress> {
+        let fault = match strike {
+            Some(Strike::Statement) => Some(Fault::Step(turn * STEPS)),
+            Some(Strike::Commit) => Some(Fault::Commit(turn)),
+            _ => None,
+        };
+        if let Some(fault) = fault {
+            self.store.let_fail(fault).await.unwrap();
+        }
+        let polls = match strike {
+            Some(Strike::Dropped | Strike::Gone) => turn,
+            _ => u64::MAX,
+        };
+        let done = within(polls, self.settler.round(&self.store, now)).await;
+        if done.is_none() && matches!(strike, Some(Strike::Gone)) {
+            self.store.close().await;
+            self.store = store(&self.own).await;
+            self.settler = settler(&self.own, &self.journal);
+        }
+        match strike {
+            None => done.map(Result::unwrap),
+            Some(_) => done.and_then(Result::ok),
+        }
+    }
+
+    /// Read by a store of its own, which nothing befalls.
+    async fn accounts(&self) -> Accounts {
+        let store = &store(&self.own).await;
+        let all = EventFilter {
+            limit: 10 * HITS,
+            ..EventFilter::default()
+        };
+        let mut hits = store.events(&all).await.unwrap();
+        for stored in &mut hits {
+            (stored.edge, stored.source) = (EdgeId(0), None);
+        }
+        let sums = async |campaign| store.sums(RuleSetId::LIVE, campaign, None).await.unwrap();
+        let ids: Vec<_> = (0..MESSAGES).map(message).collect();
+        let states: States = store
+            .message_states(&ids)
+            .await
+            .unwrap()
+            .into_iter()
+            .collect();
+        Accounts {
+            hits,
+            sums: [sums(0).await, sums(1).await],
+            uniques: store.uniques(RuleSetId::LIVE, 1).await.unwrap(),
+            states: ids.iter().map(|id| states.get(id).cloned()).collect(),
+        }
+    }
+}
+
+fn settler(own: &TempDir, journal: &Arc<Journal>) -> Settler {
+    let options = SettleOptions {
+        records_max: RECORDS_MAX,
+        ..SettleOptions::default()
+    };
+    let rules = Arc::new(RuleSet::shipped().unwrap());
+    Settler::new(Arc::clone(journal), rules, own.path(), options).unwrap()
+}
+
+async fn store(own: &TempDir) -> Store {
+    Store::open(own.path(), Micros::new(START)).await.unwrap()
+}
+
+/// What `work` comes to, unless it is to be polled more often than this.
+async fn within<T>(polls: u64, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let mut left = polls;
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        work.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
+async fn accounts(strike: Option<Strike>) -> Accounts {
+    let mut world = World::new().await;
+    world.settle(strike).await;
+    world.accounts().await
+}
+
+#[tokio::test]
+async fn what_is_struck_in_the_middle_is_stored_and_counted_once() {
+    let undisturbed = accounts(None).await;
+    assert_eq!(undisturbed.hits.len(), HITS as usize);
+    let sums = undisturbed.sums.iter().flatten().map(|row| row.hits);
+    assert_eq!(sums.sum::<i64>(), i64::from(HITS));
+    assert!(undisturbed.hits.iter().any(|stored| stored.revision > 0));
+    assert!(undisturbed.hits.iter().all(|stored| stored.settled));
+    for strike in STRIKES {
+        assert_eq!(accounts(Some(strike)).await, undisturbed, "{strike:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_position_in_a_transaction_of_its_own_is_caught() {
+    let undisturbed = accounts(None).await;
+    let _made = PositionApart::made();
+    assert_eq!(accounts(None).await, undisturbed, "it shows in faults only");
+    for strike in STRIKES {
+        assert_ne!(accounts(Some(strike)).await, undisturbed, "{strike:?}");
+    }
+}
