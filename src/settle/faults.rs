@@ -14,7 +14,7 @@ use crate::domain::hit::{Answer, HitKind, Via};
 use crate::domain::judgement::RuleSetId;
 use crate::domain::message::RecipientKey;
 use crate::domain::record::{Hit, Target};
-use crate::journal::{Accepted, EdgeId, JournalOptions, SideKind, tests::hit};
+use crate::journal::{Accepted, EdgeId, JournalOptions, SideKind, Source, tests::hit};
 use crate::store::sabotage::{Fault, PositionApart};
 use crate::store::{EventFilter, SumRow, UniqueRow};
 
@@ -124,13 +124,15 @@ impl World {
             message: message(number),
         });
         let accepted: Vec<_> = accepted.collect();
+        let room = journal.spool_room(2).unwrap();
+        let received = room.spool(&Source::API, act.at, b"{}").unwrap();
         let moved = async {
             journal.drainer().run(&|| true);
             journal.syncer().run(&|| true);
         };
         let (acted, accepted, ()) = tokio::join!(
             journal.append_act(&act, Some(&last), &text),
-            journal.append_accepted(&accepted),
+            journal.append_delivery(&received, &accepted),
             moved
         );
         acted.and(accepted).unwrap();
