@@ -159,15 +159,43 @@ impl DiskFile for File {
     }
 }
 
+/// What a disk loses at once.
+pub(super) const SECTOR: u64 = 4_096;
+
 /// All that a file holds.
 pub(super) fn read_all(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
+    read_whole(file, |_, _, error| Err(error))
+}
+
+/// All that a file holds; where a sector cannot be read its bytes are all ones, which no record
+/// is: it costs what stood on it and no more.
+pub(super) fn read_all_past_errors(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
+    read_whole(file, |room, from, _| {
+        let sector = usize::try_from(SECTOR - from % SECTOR).unwrap_or(room.len());
+        let sector = sector.min(room.len());
+        let room = room.get_mut(..sector).unwrap_or_default();
+        Ok(file.read_at(room, from).unwrap_or_else(|_| {
+            room.fill(u8::MAX);
+            room.len()
+        }))
+    })
+}
+
+fn read_whole(
+    file: &dyn DiskFile,
+    after_error: impl Fn(&mut [u8], u64, io::Error) -> io::Result<usize>,
+) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(file.length()?).unwrap_or(usize::MAX)];
     let mut at = 0;
     while let Some(room) = bytes.get_mut(at..).filter(|room| !room.is_empty()) {
-        match file.read_at(room, at as u64)? {
-            0 => break,
-            read => at += read,
+        let read = match file.read_at(room, at as u64) {
+            Err(error) => after_error(room, at as u64, error)?,
+            Ok(read) => read,
+        };
+        if read == 0 {
+            break;
         }
+        at += read;
     }
     bytes.truncate(at);
     Ok(bytes)

@@ -4,13 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::disk::{Disk, DiskFile};
+use super::disk::{Disk, DiskFile, SECTOR};
 use super::frame::{self, ALIGN, Frame, Origin, RECORD_BYTES_MAX};
 use super::{EdgeId, Entry, Journal, JournalCounts, JournalError, quarantine, segment};
 
 const CHUNK: usize = 1 << 20;
-/// What a disk loses at once.
-const SECTOR: u64 = 4_096;
 
 /// One segment being read from front to back.
 #[derive(Debug)]

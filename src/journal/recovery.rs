@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
-use super::disk::{Disk, read_all};
+use super::disk::{Disk, read_all_past_errors};
 use super::frame::{self, ALIGN, Origin};
 use super::reader::Cursor;
 use super::rings::{Found, Left};
@@ -85,8 +85,7 @@ fn last_sequence(
         last = last.max(frame.head.sequence);
     }
     // What stands behind the last valid record may have been records.
-    let file = disk.open(&newest.name).and_then(|file| read_all(&*file));
-    let bytes = file.unwrap_or_default();
+    let bytes = bytes_of(disk, newest)?;
     let behind = bytes.get(usize::try_from(cursor.offset()).unwrap_or(0)..);
     let behind = behind.unwrap_or_default();
     let written = behind.iter().rposition(|byte| *byte != 0);
@@ -107,8 +106,7 @@ pub(super) fn logged(
         if about.is_some_and(|about| about.life != life) {
             continue;
         }
-        let file = disk.open(&one.name).and_then(|file| read_all(&*file));
-        let bytes = file.map_err(JournalError::io(&disk.path(&one.name)))?;
+        let bytes = bytes_of(disk, one)?;
         let records = bytes.get(HEADER_BYTES..).unwrap_or_default();
         let mut at = 0;
         while let Some(rest) = records.get(at..).filter(|rest| !rest.is_empty()) {
@@ -126,4 +124,10 @@ pub(super) fn logged(
         }
     }
     Ok((Vec::new(), origins))
+}
+
+fn bytes_of(disk: &dyn Disk, listed: &Listed) -> Result<Vec<u8>, JournalError> {
+    let file = disk.open(&listed.name);
+    let bytes = file.and_then(|file| read_all_past_errors(&*file));
+    bytes.map_err(JournalError::io(&disk.path(&listed.name)))
 }

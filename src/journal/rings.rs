@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use crate::domain::record::take;
 
-use super::disk::{Disk, Memory, read_all};
+use super::disk::{Disk, Memory, read_all_past_errors};
 use super::frame::{self, Origin};
 use super::ring::{SLOT_BYTES, Slots, slots_of};
 use super::{EdgeId, JournalError, elsewhere, segment};
@@ -59,7 +59,10 @@ impl Left {
         if let Some(path) = elsewhere::target(&path).filter(|to| elsewhere::in_use(to)) {
             return Err(JournalError::InUse { path });
         }
-        let bytes = match disk.open(NAME).and_then(|file| read_all(&*file)) {
+        let bytes = match disk
+            .open(NAME)
+            .and_then(|file| read_all_past_errors(&*file))
+        {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 if let Some(to) = elsewhere::target(&path) {

@@ -124,6 +124,31 @@ fn a_hundred_thousand_flipped_bits() {
     }
 }
 
+/// A disk loses 4 KiB at once.
+#[test]
+fn a_sector_that_cannot_be_read_costs_what_stood_on_it() {
+    let (disk, segments, sent) = two_segments();
+    let lost_of = |first: u64, at: usize| {
+        let (from, to) = (at / 4_096 * 4_096, at / 4_096 * 4_096 + 4_096);
+        let record = move |n: u64| 128 + usize::try_from(n - first).unwrap() * 128;
+        let touched = move |n: u64| record(n) < to && record(n) + 128 > from;
+        move |n: u32| u64::from(n) >= first && touched(u64::from(n))
+    };
+    for (one, at) in [(0, 0), (0, 20_000), (1, 0), (1, 40_000), (1, 65_000)] {
+        let disk = disk.copy();
+        let segment = &segments[one];
+        disk.spoil(&segment.name, at);
+        let end = segments.get(one + 1).map_or(u64::MAX, |next| next.first);
+        let lost = lost_of(segment.first, at);
+        let lost = |n: u32| u64::from(n) < end && lost(n);
+        let expected: Vec<_> = (1..=sent).filter(|n| !lost(*n)).collect();
+        assert_eq!(left(&disk).0, expected, "segment {one} at {at}");
+        // Nobody is given the sequence of a record that may have stood there.
+        let journal = Journal::open_on(Arc::new(disk), options()).unwrap();
+        assert!(journal.last() >= u64::from(sent), "segment {one} at {at}");
+    }
+}
+
 #[test]
 fn records_believed_whatever_their_sum_are_caught() {
     let made = two_segments();

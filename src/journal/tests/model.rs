@@ -42,6 +42,8 @@ struct State {
     inodes: Vec<Inode>,
     names: BTreeMap<String, usize>,
     durable_names: BTreeMap<String, usize>,
+    /// Sectors that cannot be read, by inode.
+    bad: BTreeSet<(usize, usize)>,
     faults: Faults,
 }
 
@@ -167,6 +169,12 @@ impl Model {
         inode.durable = inode.cached.clone();
     }
 
+    /// The sector of a file that holds this byte can no longer be read.
+    pub(super) fn spoil(&self, name: &str, at: usize) {
+        let state = &mut *self.lock();
+        state.bad.insert((state.names[name], at / SECTOR));
+    }
+
     /// A copy that knows nothing of this one.
     pub(super) fn copy(&self) -> Self {
         let state = self.lock();
@@ -174,6 +182,7 @@ impl Model {
             inodes: state.inodes.clone(),
             names: state.names.clone(),
             durable_names: state.durable_names.clone(),
+            bad: state.bad.clone(),
             faults: state.faults,
         })))
     }
@@ -258,10 +267,18 @@ impl DiskFile for ModelFile {
     }
 
     fn read_at(&self, to: &mut [u8], from: u64) -> io::Result<usize> {
-        let bytes = &self.model.lock().inodes[self.inode].cached;
-        let rest = bytes.get(usize::try_from(from).unwrap()..);
-        let rest = rest.unwrap_or_default();
+        let state = self.model.lock();
+        let bytes = &state.inodes[self.inode].cached;
+        let from = usize::try_from(from).unwrap();
+        let rest = bytes.get(from..).unwrap_or_default();
         let read = rest.len().min(to.len());
+        let sectors = from / SECTOR..(from + read).div_ceil(SECTOR);
+        if sectors
+            .into_iter()
+            .any(|sector| state.bad.contains(&(self.inode, sector)))
+        {
+            return Err(io::Error::from_raw_os_error(libc::EIO));
+        }
         to[..read].copy_from_slice(&rest[..read]);
         Ok(read)
     }
