@@ -222,6 +222,10 @@ impl Journal {
         } = self;
         let disk = &*segments.disk;
         let counts = JournalCounts::default();
+        let elsewhere = elsewhere::target(&disk.path(rings::NAME));
+        if let Some(path) = elsewhere.filter(|target| elsewhere::in_use(target)) {
+            return Err(JournalError::InUse { path });
+        }
         let left = rings::Left::read(disk)?;
         let last = recovery::recover(segments, left.as_ref(), &counts)?;
         let directory = options.ring_directory.as_deref();

@@ -56,9 +56,6 @@ impl Left {
     /// Reads the file; `None` if there is none, or its header is damaged.
     pub(super) fn read(disk: &dyn Disk) -> Result<Option<Self>, JournalError> {
         let path = disk.path(NAME);
-        if let Some(path) = elsewhere::target(&path).filter(|to| elsewhere::in_use(to)) {
-            return Err(JournalError::InUse { path });
-        }
         let bytes = match disk
             .open(NAME)
             .and_then(|file| read_all_past_errors(&*file))

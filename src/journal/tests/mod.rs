@@ -2,6 +2,7 @@
 //! restarts.
 
 mod damage;
+mod elsewhere;
 mod faults;
 mod model;
 mod spool;
