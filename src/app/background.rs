@@ -136,27 +136,21 @@ pub(super) async fn settle_loop(
             expired = Instant::now();
             expire(&parts, settled_to, now);
         }
+        let lost = parts.journal.pages_lost();
+        if lost > pages_lost && parts.journal.refusing().is_none() {
+            pages_lost = lost;
+            close_store(&parts, &data).await;
+            reopen_store(&parts, &data).await;
+        }
         if parts.config.settle_paused {
             wait(STORE_RETRY, &stop).await;
             continue;
         }
         let Some(store) = parts.store.load_full() else {
             wait(STORE_RETRY, &stop).await;
-            match open_store(&parts, &data).await {
-                Ok(()) => tracing::info!("app: the store is back"),
-                Err(error) => tracing::warn!(%error, "app: the store is still away"),
-            }
+            reopen_store(&parts, &data).await;
             continue;
         };
-        let lost = parts.journal.pages_lost();
-        if lost > pages_lost && parts.journal.refusing().is_none() {
-            // Of the store's shared memory too, perhaps: other processes would be shown an old
-            // state of it until it is opened anew.
-            pages_lost = lost;
-            parts.store.store(None);
-            store.close().await;
-            continue;
-        }
         match settler.round(&store, now).await {
             Ok(progress) => {
                 settled_to = progress.position;
@@ -198,6 +192,28 @@ pub(super) async fn last_settle(parts: &Parts, settler: &mut Settler) {
 fn expire(parts: &Parts, settled_to: u64, now: Micros) {
     if let Err(error) = parts.journal.expire(settled_to, now) {
         tracing::warn!(%error, "app: old segments could not be deleted");
+    }
+}
+
+/// Closes the store, to be opened anew: pages of its shared memory may have become private to this
+/// process, and other processes would be shown an old state of it.
+async fn close_store(parts: &Parts, data: &Path) {
+    let Some(store) = parts.store.swap(None) else {
+        return;
+    };
+    store.close().await;
+    if Store::is_held(data) {
+        tracing::error!(
+            "app: the disk had refused pages, and another process has the database open; close it, \
+             and start cupel again, or what that process reads or copies may be wrong"
+        );
+    }
+}
+
+async fn reopen_store(parts: &Parts, data: &Path) {
+    match open_store(parts, data).await {
+        Ok(()) => tracing::info!("app: the store is back"),
+        Err(error) => tracing::warn!(%error, "app: the store is still away"),
     }
 }
 

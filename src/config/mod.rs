@@ -213,6 +213,7 @@ impl WrittenJournal {
             segment_bytes_max: bounded("journal.segment_bytes_max", segment, 65_536..=1 << 30)?,
             keep: Duration::from_hours(bounded("journal.keep_hours", keep, 1..=720)?),
             spool_keep: Duration::from_hours(spool * 24),
+            spool_bytes_max: self.spool_bytes_max.unwrap_or(default.spool_bytes_max),
             bytes_max: self.bytes_max.unwrap_or(default.bytes_max),
             side_texts_per_hour_max: self
                 .side_texts_per_hour_max

@@ -40,6 +40,7 @@ pub(super) struct WrittenJournal {
     pub(super) segment_bytes_max: Option<u64>,
     pub(super) keep_hours: Option<u64>,
     pub(super) spool_days: Option<u64>,
+    pub(super) spool_bytes_max: Option<u64>,
     pub(super) bytes_max: Option<u64>,
     pub(super) side_texts_per_hour_max: Option<u32>,
 }

@@ -90,13 +90,9 @@ pub struct JournalCounts {
 }
 
 impl JournalCounts {
-    /// Adds what a recovery counted.
-    pub(super) fn add(&self, recovery: &Self) {
-        for (to, from) in [
-            (&self.damaged, &recovery.damaged),
-            (&self.recovered, &recovery.recovered),
-            (&self.torn, &recovery.torn),
-        ] {
+    /// Adds what a recovery found damaged.
+    pub(super) fn add_damage(&self, found: &Self) {
+        for (to, from) in [(&self.damaged, &found.damaged), (&self.torn, &found.torn)] {
             to.fetch_add(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
     }

@@ -39,6 +39,10 @@ impl Journal {
     /// # Errors
     /// Too much waits already, or the disk hangs: answer 503.
     pub fn spool_room(self: &Arc<Self>, bytes: usize) -> Result<Room, JournalError> {
+        if !self.has_begun() {
+            // Its record could not be kept, and it would take the room that a beginning needs.
+            return Err(JournalError::NotSynced);
+        }
         let bytes = self.spool.reserve(bytes).ok_or(JournalError::NotSynced)?;
         Ok(Room {
             journal: Arc::clone(self),

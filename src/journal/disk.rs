@@ -174,7 +174,8 @@ pub(super) fn read_all_past_errors(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
         let sector = usize::try_from(SECTOR - from % SECTOR).unwrap_or(room.len());
         let sector = sector.min(room.len());
         let room = room.get_mut(..sector).unwrap_or_default();
-        Ok(file.read_at(room, from).unwrap_or_else(|_| {
+        Ok(file.read_at(room, from).unwrap_or_else(|error| {
+            tracing::error!(%error, from, "journal: a sector cannot be read");
             room.fill(u8::MAX);
             room.len()
         }))

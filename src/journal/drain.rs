@@ -11,7 +11,7 @@ const BATCH_BYTES_MAX: usize = 1 << 20;
 /// How long to wait before the disk is asked again after it refused.
 const RETRY: Duration = Duration::from_millis(200);
 /// The same where it has to recover first: that reads what the last process left.
-const RETRY_BEGIN: Duration = Duration::from_secs(1);
+const RETRY_BEGIN: Duration = Duration::from_secs(3);
 
 /// Runs on a thread of its own until told to stop.
 #[derive(Debug)]
@@ -93,6 +93,8 @@ impl Drainer {
     fn drain(&mut self) -> Result<(), JournalError> {
         if !self.journal.has_begun() {
             self.journal.begin()?;
+            // Nothing is older.
+            self.looked_at = Instant::now();
         }
         let journal = &*self.journal;
         let oldest = std::mem::replace(&mut self.looked_at, Instant::now());

@@ -9,7 +9,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::disk::Memory;
@@ -29,9 +29,10 @@ pub(super) fn in_use(target: &Path) -> bool {
 
 /// Makes and maps a file of `bytes` in `directory`, which is made if it is missing.
 pub(super) fn make(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<(PathBuf, Memory)> {
-    use std::os::unix::fs::FileExt;
-
-    fs::create_dir_all(directory)?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)?;
     // A link's target is taken from where the link lies.
     let path = std::path::absolute(directory)?.join(name);
     let file = OpenOptions::new()
@@ -40,6 +41,13 @@ pub(super) fn make(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<(Pa
         .create_new(true)
         .mode(0o600)
         .open(&path)?;
+    if !is_ours(directory, &file)? {
+        remove(&path);
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "others may write there, and could put rings of theirs in place of ours",
+        ));
+    }
     // Written out: a store into a page that a full tmpfs does not have raises SIGBUS.
     let mapped = file.write_all_at(bytes, 0).and_then(|()| {
         file.try_lock()?;
@@ -48,9 +56,30 @@ pub(super) fn make(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<(Pa
     match mapped {
         Ok(mapped) => Ok((path, Memory::Mapped(mapped))),
         Err(error) => {
-            // It is not ours to fill up a tmpfs with attempts.
-            drop(fs::remove_file(&path));
+            // Attempts must not fill up a tmpfs.
+            remove(&path);
             Err(error)
+        }
+    }
+}
+
+/// Whether nobody but us may put another file in place of `file`, which we made there.
+fn is_ours(directory: &Path, file: &File) -> io::Result<bool> {
+    const OTHERS_WRITE: u32 = 0o022;
+    const STICKY: u32 = 0o1000;
+    let (about, us) = (fs::metadata(directory)?, file.metadata()?.uid());
+    let alone = about.mode() & OTHERS_WRITE == 0 || about.mode() & STICKY != 0;
+    Ok(alone && [us, 0].contains(&about.uid()))
+}
+
+/// Deletes rings that starts of this edge left behind when they were cut off, but not `kept`.
+pub(super) fn sweep(directory: &Path, prefix: &str, kept: &Path) {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    for path in entries.map(|entry| entry.path()) {
+        let name = path.file_name().map(|name| name.to_string_lossy());
+        let left = name.is_some_and(|name| name.starts_with(prefix) && name.ends_with(".rings"));
+        if left && path != kept && !in_use(&path) {
+            remove(&path);
         }
     }
 }

@@ -34,6 +34,15 @@ impl TextBudget {
         self.spent.load(Ordering::Relaxed) < most
             && self.spent.fetch_add(1, Ordering::Relaxed) < most
     }
+
+    /// One that was to be kept found no room.
+    fn give_back(&self) {
+        let less = |spent: u32| spent.checked_sub(1);
+        // Where the hour has turned meanwhile there may be nothing to give back.
+        let _given = self
+            .spent
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
 }
 
 /// Keeps the hits of one worker, in a ring that no other worker writes. Dropped, it gives the
@@ -111,6 +120,9 @@ impl Keeper {
             if producer.is_some_and(|producer| producer.put(&mut self.text).is_ok()) {
                 self.known.insert(id);
             } else {
+                if may {
+                    self.journal.texts.give_back();
+                }
                 let dropped = &self.journal.counts.side_texts_dropped;
                 dropped.fetch_add(1, Ordering::Relaxed);
             }

@@ -17,10 +17,11 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapOptions, MmapRaw};
 
 /// Smallest page of the machines we run on: one store in each faults all of them in.
 const PAGE_BYTES: usize = 4_096;
@@ -30,7 +31,7 @@ const WORD_BYTES: usize = size_of::<AtomicU64>();
 #[derive(Debug)]
 pub(super) struct Mapped {
     map: MmapRaw,
-    /// Open as long as the mapping: its lock says that the file is in use.
+    /// Open as long as the mapping: where it is locked, that says that it is in use.
     _file: File,
 }
 
@@ -42,13 +43,24 @@ impl Mapped {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let map = MmapOptions::new().len(bytes).map_raw(&file)?;
-        install()?;
+        let (_watched, lost) = (mender(), pages_lost());
+        // A first write to each page goes through the file system; let it be now. What it refuses
+        // now is no ring.
+        match map.advise(Advice::PopulateWrite) {
+            Err(error) if error.raw_os_error() == Some(libc::EFAULT) => {
+                return Err(io::Error::from_raw_os_error(libc::EIO));
+            }
+            // Older kernels have no such advice.
+            populated => drop(populated),
+        }
         let mapped = Self { map, _file: file };
-        // A first write to each page goes through the file system; let it be now.
         for page in mapped.words().chunks(PAGE_BYTES / WORD_BYTES) {
             if let Some(word) = page.first() {
                 word.store(word.load(Ordering::Relaxed), Ordering::Relaxed);
             }
+        }
+        if pages_lost() > lost {
+            return Err(io::Error::from_raw_os_error(libc::EIO));
         }
         Ok(mapped)
     }
@@ -73,142 +85,182 @@ pub(super) fn pages_lost() -> u64 {
 }
 
 static PAGES_LOST: AtomicU64 = AtomicU64::new(0);
-static MENDER: OnceLock<Mender> = OnceLock::new();
-
-/// Pages that can be mended in the life of a process; beyond, a fault is its end as ever.
-const MENDED_MAX: usize = 4_096;
-/// Faults on a page that was mended before, after which it is another page at the same address.
-/// Threads that had faulted before it was mended must not be taken for this.
-const FAULTS_MAX: u16 = 1_000;
+/// `None` where this system has not what it needs: then a fault is the end, as ever.
+static MENDER: OnceLock<Option<Mender>> = OnceLock::new();
 
 /// What the handler needs, made ahead: it may not allocate, lock or panic.
 struct Mender {
     page_bytes: usize,
-    /// A file in memory to copy a page through: the kernel then says that a page cannot be read,
-    /// where a load would fault once more.
-    through: libc::c_int,
+    /// Two pages of memory that is a file, too: to copy a page through, since the kernel then says
+    /// that it cannot be read, where a load would fault once more.
+    through: File,
+    copies: MmapRaw,
     /// One thread mends at a time.
     busy: AtomicBool,
-    /// Addresses of the pages that were mended, and how often they faulted since.
-    mended: Box<[(AtomicUsize, AtomicU16)]>,
     /// What the signal did before.
     before: libc::sigaction,
 }
 
+/// Has faults mended from now on, in every mapping of the process.
+fn mender() -> Option<&'static Mender> {
+    let made = MENDER.get_or_init(|| {
+        let made = Mender::new();
+        if let Err(error) = &made {
+            tracing::warn!(%error, "journal: a page that is refused will be the process's end");
+        }
+        made.ok()
+    });
+    made.as_ref()
+}
+
 impl Mender {
-    fn new(before: libc::sigaction) -> io::Result<Self> {
+    fn new() -> io::Result<Self> {
         // SAFETY: a name that ends in zero, and a flag.
         let through = unsafe { libc::memfd_create(c"mend".as_ptr(), libc::MFD_CLOEXEC) };
-        // SAFETY: asks for a number.
-        let page_bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
         if through < 0 {
             return Err(io::Error::last_os_error());
         }
+        // SAFETY: just made, and nobody else's.
+        let through = unsafe { File::from_raw_fd(through) };
+        // SAFETY: asks for a number.
+        let page_bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        let page_bytes = usize::try_from(page_bytes).unwrap_or(PAGE_BYTES);
+        through.set_len(2 * page_bytes as u64)?;
+        let copies = MmapOptions::new().len(2 * page_bytes).map_raw(&through)?;
+        // SAFETY: all zeros are a valid `sigaction`: the default action.
+        let (mut action, mut before): (libc::sigaction, libc::sigaction) =
+            unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
+        let handler: extern "C" fn(libc::c_int, *const libc::siginfo_t, *const libc::c_void) =
+            on_fault;
+        action.sa_sigaction = (handler as *const ()).expose_provenance();
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+        // SAFETY: the handler has the form that SA_SIGINFO asks for and calls nothing that a
+        // handler may not call; until this is in `MENDER` it only returns, to be called again.
+        if unsafe { libc::sigaction(libc::SIGBUS, &raw const action, &raw mut before) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
         Ok(Self {
-            page_bytes: usize::try_from(page_bytes).unwrap_or(PAGE_BYTES),
+            page_bytes,
             through,
+            copies,
             busy: AtomicBool::new(false),
-            mended: (0..MENDED_MAX).map(|_| Default::default()).collect(),
             before,
         })
     }
 
-    /// Puts a private copy in place of the page at `address`; whether it could.
+    /// Puts a private copy in place of the page at `address`; whether the page may be used now.
     fn mend(&self, address: usize) -> bool {
         let page = address & !(self.page_bytes - 1);
         while self.busy.swap(true, Ordering::Acquire) {
-            std::hint::spin_loop();
+            // SAFETY: only asks for another turn. Whoever mends may be waiting for the disk.
+            unsafe { libc::sched_yield() };
         }
-        let known = self.mended.iter().find(|(known, _)| {
-            let known = known.load(Ordering::Relaxed);
-            known == page || known == 0
-        });
-        let mended = known.is_some_and(|(known, faults)| {
-            let seen = known.swap(page, Ordering::Relaxed) == page;
-            if seen && faults.fetch_add(1, Ordering::Relaxed) < FAULTS_MAX {
-                return true;
-            }
-            faults.store(0, Ordering::Relaxed);
-            self.replace(page)
-        });
+        let page = std::ptr::with_exposed_provenance_mut(page);
+        let mended = self.is_writable(page) || self.replace(page);
         self.busy.store(false, Ordering::Release);
         mended
     }
 
-    fn replace(&self, page: usize) -> bool {
-        let (bytes, through) = (self.page_bytes, self.through);
-        let page: *mut libc::c_void = std::ptr::with_exposed_provenance_mut(page);
+    /// Whether another thread mended it, or the file system takes it by now.
+    fn is_writable(&self, page: *mut libc::c_void) -> bool {
+        // SAFETY: changes no byte, and says so where there is no such page.
+        let populated = unsafe { libc::madvise(page, self.page_bytes, libc::MADV_POPULATE_WRITE) };
+        populated == 0
+    }
+
+    fn replace(&self, page: *mut libc::c_void) -> bool {
+        let bytes = self.page_bytes;
+        // SAFETY: a second view of the same page, wherever there is room: only of one that is
+        // shared, so neither code nor what is private already can be meant.
+        let alias = unsafe { libc::mremap(page, 0, bytes, libc::MREMAP_MAYMOVE) };
+        if alias == libc::MAP_FAILED {
+            return false;
+        }
+        let replaced = self.copy(alias, 0) && self.swap(page) && self.copy(alias, 1);
+        if replaced {
+            self.carry_over(page);
+            PAGES_LOST.fetch_add(1, Ordering::Relaxed);
+        }
+        // SAFETY: the view that was just made, and that nobody else knows.
+        let unmapped = unsafe { libc::munmap(alias, bytes) };
+        debug_assert_eq!(unmapped, 0, "what was mapped can be unmapped");
+        replaced
+    }
+
+    /// Copies a page into place `n` of `copies`.
+    fn copy(&self, page: *const libc::c_void, n: usize) -> bool {
+        let (fd, at) = (self.through.as_raw_fd(), n * self.page_bytes);
+        let Ok(at) = libc::off_t::try_from(at) else {
+            return false;
+        };
+        // SAFETY: the kernel reads from `page`, and says so if it cannot.
+        let copied = unsafe { libc::pwrite(fd, page, self.page_bytes, at) };
+        copied == self.page_bytes.cast_signed()
+    }
+
+    /// Puts memory with what `copies` begins with in place of `page`, at once.
+    fn swap(&self, page: *mut libc::c_void) -> bool {
+        let (bytes, fd) = (self.page_bytes, self.through.as_raw_fd());
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        // SAFETY: the kernel reads from `page` and says so if it cannot.
-        if unsafe { libc::pwrite(through, page, bytes, 0) } != bytes.cast_signed() {
-            return false;
-        }
         // SAFETY: a new mapping wherever there is room.
-        let copy = unsafe { libc::mmap(std::ptr::null_mut(), bytes, access, kind, -1, 0) };
-        if copy == libc::MAP_FAILED {
+        let new = unsafe { libc::mmap(std::ptr::null_mut(), bytes, access, kind, -1, 0) };
+        if new == libc::MAP_FAILED {
             return false;
         }
-        // SAFETY: `copy` is a page of ours that nobody else knows.
-        if unsafe { libc::pread(through, copy, bytes, 0) } != bytes.cast_signed() {
-            return false;
-        }
+        // SAFETY: `new` is a page of ours that nobody else knows.
+        let filled = unsafe { libc::pread(fd, new, bytes, 0) } == bytes.cast_signed();
         let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
-        // SAFETY: `page` is mapped for writing, since a store there got SIGBUS and not SIGSEGV;
-        // whoever looks at it sees the old page or, at once, the new one with the same bytes. A
-        // store by another thread in between faults as this one did, and waits for us.
-        let moved = unsafe { libc::mremap(copy, bytes, bytes, flags, page) };
-        if moved == libc::MAP_FAILED {
-            return false;
-        }
-        PAGES_LOST.fetch_add(1, Ordering::Relaxed);
-        true
+        // SAFETY: whoever looks at `page`, which is mapped, sees the old one or, at once, the new
+        // one with the same bytes.
+        filled && unsafe { libc::mremap(new, bytes, bytes, flags, page) } != libc::MAP_FAILED
     }
-}
 
-/// Installs the handler, once.
-fn install() -> io::Result<()> {
-    if MENDER.get().is_some() {
-        return Ok(());
+    /// Carries over what other threads could store between the copy and the swap, because the
+    /// file system took it after all.
+    fn carry_over(&self, page: *mut libc::c_void) {
+        let words = self.page_bytes / WORD_BYTES;
+        // SAFETY: as in `Mapped::words`; `copies` is two pages long and lives as long as `self`.
+        let copies = unsafe {
+            std::slice::from_raw_parts(self.copies.as_mut_ptr().cast::<AtomicU64>(), 2 * words)
+        };
+        // SAFETY: the page was just mapped for reading and writing.
+        let page = unsafe { std::slice::from_raw_parts(page.cast::<AtomicU64>(), words) };
+        let (before, after) = copies.split_at(words.min(copies.len()));
+        for ((word, before), after) in page.iter().zip(before).zip(after) {
+            let (before, after) = (
+                before.load(Ordering::Relaxed),
+                after.load(Ordering::Relaxed),
+            );
+            if before != after {
+                // A store that came since is the later one.
+                let _carried =
+                    word.compare_exchange(before, after, Ordering::Relaxed, Ordering::Relaxed);
+            }
+        }
     }
-    // SAFETY: all zeros are a valid `sigaction`: the default action.
-    let mut before: libc::sigaction = unsafe { std::mem::zeroed() };
-    // SAFETY: only asks; `before` lives through the call.
-    if unsafe { libc::sigaction(libc::SIGBUS, std::ptr::null(), &raw mut before) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    if MENDER.set(Mender::new(before)?).is_err() {
-        // Another thread was faster.
-        return Ok(());
-    }
-    // SAFETY: as above.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    let handler: extern "C" fn(libc::c_int, *const libc::siginfo_t, *const libc::c_void) = on_fault;
-    action.sa_sigaction = (handler as *const ()).expose_provenance();
-    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-    // SAFETY: the handler has the form that SA_SIGINFO asks for, and calls nothing that a handler
-    // may not call.
-    if unsafe { libc::sigaction(libc::SIGBUS, &raw const action, std::ptr::null_mut()) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
 }
 
 extern "C" fn on_fault(_: libc::c_int, about: *const libc::siginfo_t, _: *const libc::c_void) {
-    let Some(mender) = MENDER.get() else { return };
+    let Some(Some(mender)) = MENDER.get() else {
+        return;
+    };
     // SAFETY: the kernel passes a siginfo.
     let about = unsafe { &*about };
-    // SAFETY: that of SIGBUS has an address.
-    let address = unsafe { about.si_addr() }.addr();
     // SAFETY: the thread's own errno, which whatever was interrupted must find as it was.
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.
     let was = unsafe { *errno };
+    // SAFETY: that of SIGBUS has an address.
+    let address = unsafe { about.si_addr() }.addr();
     // Not where memory itself is broken, or an address.
     if about.si_code != libc::BUS_ADRERR || !mender.mend(address) {
-        // As before us, when the thread faults again.
-        // SAFETY: the action that was there.
+        // SAFETY: the action that was there, for the fault that comes again ...
         unsafe { libc::sigaction(libc::SIGBUS, &raw const mender.before, std::ptr::null_mut()) };
+        if about.si_code <= 0 {
+            // SAFETY: ... but for one that somebody sent.
+            unsafe { libc::raise(libc::SIGBUS) };
+        }
     }
     // SAFETY: as above.
     unsafe { *errno = was };
@@ -255,19 +307,22 @@ mod tests {
     #[test]
     fn a_page_that_is_mended_keeps_its_words_and_leaves_its_file() {
         let file = tempfile::tempfile().unwrap();
-        let page = MENDER.get().map_or(PAGE_BYTES, |mender| mender.page_bytes);
+        let mender = mender().unwrap();
+        let page = mender.page_bytes;
         file.set_len(3 * page as u64).unwrap();
         let mapped = Mapped::new(file.try_clone().unwrap(), 3 * page).unwrap();
-        let (mender, lost) = (MENDER.get().unwrap(), pages_lost());
+        let lost = pages_lost();
         let words = mapped.words();
         for (n, word) in (1..).zip(words) {
             word.store(n, Ordering::Relaxed);
         }
-        let middle = words.as_ptr().addr() + page + 8;
-        // Threads that fault on one page at once come one after the other.
+        let middle = words[page / 8..].as_ptr().cast_mut().cast();
+        assert!(mender.replace(middle));
+        // Threads that had faulted on it as well find it mended.
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| assert!(mender.mend(middle)));
+                let address = middle.expose_provenance() + 8;
+                scope.spawn(move || assert!(mender.mend(address)));
             }
         });
         assert_eq!(pages_lost() - lost, 1);
@@ -284,5 +339,29 @@ mod tests {
             let private = (page / 8 + 1..=2 * page / 8).contains(&usize::try_from(n).unwrap());
             assert_eq!(in_file, if private { n } else { 1_000_000 + n });
         }
+    }
+
+    #[test]
+    fn a_store_that_the_file_system_took_while_a_page_was_mended_is_not_lost() {
+        let mender = mender().unwrap();
+        let page = mender.page_bytes;
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(page as u64).unwrap();
+        let mapped = Mapped::new(file.try_clone().unwrap(), page).unwrap();
+        let alias = Mapped::new(file, page).unwrap();
+        let (words, address) = (mapped.words(), mapped.map.as_mut_ptr().cast());
+        assert!(mender.copy(address, 0));
+        words[1].store(1, Ordering::Relaxed);
+        words[2].store(2, Ordering::Relaxed);
+        assert!(mender.swap(address));
+        assert_eq!(words[1].load(Ordering::Relaxed), 0);
+        words[2].store(3, Ordering::Relaxed);
+        assert!(mender.copy(alias.map.as_mut_ptr().cast(), 1));
+        mender.carry_over(address);
+        let seen: Vec<_> = words[..4]
+            .iter()
+            .map(|word| word.load(Ordering::Relaxed))
+            .collect();
+        assert_eq!(seen, [0, 1, 3, 0]);
     }
 }

@@ -37,6 +37,7 @@
 //! **Refuses.** Two processes on one directory; a file of a newer version; deleting anything
 //! that is not settled.
 
+mod begin;
 mod counts;
 mod delivery;
 mod disk;
@@ -61,9 +62,8 @@ mod survey;
 mod sync;
 mod writer;
 
-use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -72,7 +72,6 @@ use crate::domain::act::Act;
 use crate::domain::record::Hit;
 use crate::domain::time::Micros;
 
-use disk::{Directory, Disk};
 use ring::{Producer, Ring};
 use segment::Segments;
 use stall::Stall;
@@ -150,104 +149,6 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens or creates the journal in `directory`, which must be locked by the caller.
-    ///
-    /// # Errors
-    /// The directory cannot be used, or holds something newer.
-    pub fn open(directory: &Path, options: JournalOptions) -> Result<Arc<Self>, JournalError> {
-        let disk = Directory::open(directory).map_err(JournalError::io(directory))?;
-        Self::open_on(Arc::new(disk), options)
-    }
-
-    /// The same, but a disk that is full, can only be read or answers with errors is no reason
-    /// not to start: hits are dropped and counted until the drainer finds that it takes records.
-    ///
-    /// # Errors
-    /// The directory cannot be used for another reason, was never used, or holds something newer.
-    pub fn open_or_wait(
-        directory: &Path,
-        options: JournalOptions,
-    ) -> Result<Arc<Self>, JournalError> {
-        let disk = Directory::open(directory).map_err(JournalError::io(directory))?;
-        let journal = Self::closed(Arc::new(disk), options)?;
-        if let Err(error) = journal.begin() {
-            let reason = error.of_disk().ok_or(error)?;
-            tracing::error!(
-                reason = reason.name(),
-                "journal: cannot begin; hits are answered and not kept until the disk takes them"
-            );
-            journal.drain_state.set(Some(reason));
-        }
-        Ok(journal)
-    }
-
-    fn open_on(disk: Arc<dyn Disk>, options: JournalOptions) -> Result<Arc<Self>, JournalError> {
-        let journal = Self::closed(disk, options)?;
-        journal.begin()?;
-        Ok(journal)
-    }
-
-    /// One that keeps nothing yet.
-    fn closed(disk: Arc<dyn Disk>, options: JournalOptions) -> Result<Arc<Self>, JournalError> {
-        let segments = Segments {
-            edge: segment::edge(&*disk)?,
-            disk,
-            life: OnceLock::new(),
-        };
-        let rings: Vec<_> = (0..options.rings).map(Ring::new).map(Arc::new).collect();
-        let (synced, _) = watch::channel(Synced::default());
-        Ok(Arc::new(Self {
-            writer: writer::Writer::new(&options),
-            producers: Mutex::new(rings.iter().cloned().map(Producer::new).collect()),
-            rings,
-            spool: spool::Spool::new(Arc::clone(&segments.disk), &options),
-            options,
-            segments,
-            lane: lane::Lane::default(),
-            synced,
-            texts: keeper::TextBudget::default(),
-            counts: JournalCounts::default(),
-            drain_state: State::default(),
-            sync_state: State::default(),
-            draining: Stall::default(),
-            syncing: Stall::default(),
-        }))
-    }
-
-    /// Recovers what a crash left, then begins the log and opens the rings: from here on hits are
-    /// kept. After an error nothing has begun; try again.
-    fn begin(&self) -> Result<(), JournalError> {
-        let Self {
-            segments, options, ..
-        } = self;
-        let disk = &*segments.disk;
-        let counts = JournalCounts::default();
-        let elsewhere = elsewhere::target(&disk.path(rings::NAME));
-        if let Some(path) = elsewhere.filter(|target| elsewhere::in_use(target)) {
-            return Err(JournalError::InUse { path });
-        }
-        let left = rings::Left::read(disk)?;
-        let last = recovery::recover(segments, left.as_ref(), &counts)?;
-        let directory = options.ring_directory.as_deref();
-        let size = (options.rings, options.ring_slots);
-        let (life, rooms) = rings::create(disk, directory, segments.edge, size)?;
-        let segments = segments.of_life(life);
-        let first = segments.create(last + 1, &vec![0; rooms.len()], |_| Vec::new())?;
-        self.segments.life.get_or_init(|| life);
-        self.counts.add(&counts);
-        self.synced.send_modify(|synced| synced.sequence = last);
-        self.writer.begin(first, last + 1, rooms.len());
-        for (ring, room) in self.rings.iter().zip(rooms) {
-            ring.open(room);
-        }
-        Ok(())
-    }
-
-    /// Whether hits are kept: the disk took what a start needs.
-    fn has_begun(&self) -> bool {
-        self.segments.life.get().is_some()
-    }
-
     /// The edge whose hits these are.
     #[must_use]
     pub fn edge(&self) -> EdgeId {
@@ -434,9 +335,11 @@ impl Journal {
         let disk = &*self.segments.disk;
         // Each on its own: addresses stand in all of them, and must not wait for the others.
         let aside = quarantine::expire(disk, self.options.keep, now);
-        let bodies = self.spool.expire(settled_to, self.last(), now);
+        // What stands in the log is known once it has begun.
+        let begun = self.has_begun();
+        let bodies = begun.then(|| self.spool.expire(settled_to, self.last(), now));
         let log = self.segments.expire(&self.options, settled_to, now);
-        aside.and(bodies).and(log)
+        aside.and(bodies.unwrap_or(Ok(()))).and(log)
     }
 }
 

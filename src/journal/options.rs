@@ -39,6 +39,8 @@ pub struct JournalOptions {
     pub keep: Duration,
     /// Bodies of delivery events are kept this long, and no longer.
     pub spool_keep: Duration,
+    /// Files of the spool are deleted earlier, oldest first, while it is larger than this.
+    pub spool_bytes_max: u64,
     /// Settled segments are deleted, oldest first, while the journal is larger than this.
     pub bytes_max: u64,
     /// New side texts an hour; more are counted and left out.
@@ -57,6 +59,7 @@ impl Default for JournalOptions {
             segment_bytes_max: 64 << 20,
             keep: Duration::from_hours(24),
             spool_keep: Duration::from_hours(7 * 24),
+            spool_bytes_max: 8 << 30,
             bytes_max: 8 << 30,
             side_texts_per_hour_max: 100_000,
         }

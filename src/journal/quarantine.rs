@@ -13,9 +13,14 @@ const EXTENSION: &str = ".damaged";
 /// Files at most; further damage is counted and stays where it is until its segment expires.
 const FILES_MAX: usize = 256;
 
+/// What bytes of `file` at offset `at` are called when they are set aside.
+pub(super) fn name(file: &str, at: u64) -> String {
+    format!("{file}-{at}{EXTENSION}")
+}
+
 /// Keeps a copy of `bytes`, found in `name` at offset `at`. It is no harm if it cannot.
 pub(super) fn keep(disk: &dyn Disk, name: &str, at: u64, bytes: &[u8]) {
-    let copy = format!("{name}-{at}{EXTENSION}");
+    let copy = self::name(name, at);
     let kept = names(disk).len();
     if kept >= FILES_MAX {
         return;
@@ -35,6 +40,7 @@ pub(super) fn names(disk: &dyn Disk) -> Vec<String> {
 
 /// Deletes what was set aside longer ago than `keep`.
 pub(super) fn expire(disk: &dyn Disk, keep: Duration, now: Micros) -> Result<(), JournalError> {
+    let mut done = Ok(());
     for name in names(disk) {
         let removed = disk.open(&name).and_then(|file| {
             let age = now.get().saturating_sub(file.modified()?.get());
@@ -43,7 +49,8 @@ pub(super) fn expire(disk: &dyn Disk, keep: Duration, now: Micros) -> Result<(),
             }
             Ok(())
         });
-        removed.map_err(JournalError::io(&disk.path(&name)))?;
+        // One that cannot be deleted keeps no other.
+        done = done.and(removed.map_err(JournalError::io(&disk.path(&name))));
     }
-    Ok(())
+    done
 }

@@ -12,11 +12,12 @@ use super::rings::{Found, Left};
 use super::segment::{self, HEADER_BYTES, Listed, Segments};
 use super::{EdgeId, JournalCounts, JournalError, quarantine};
 
-/// Puts what the rings of an earlier life hold into the log, and says the log's last sequence.
-/// Everything up to it is synced then.
+/// Puts what the rings of an earlier life hold into the log, behind `known` too, which the store
+/// has counted; says the log's last sequence. Everything up to it is synced then.
 pub(super) fn recover(
     segments: &Segments,
     left: Option<&Left>,
+    known: u64,
     counts: &JournalCounts,
 ) -> Result<u64, JournalError> {
     let disk = &*segments.disk;
@@ -26,7 +27,7 @@ pub(super) fn recover(
         let synced = disk.open(&one.name).and_then(|file| file.sync());
         synced.map_err(JournalError::io(&disk.path(&one.name)))?;
     }
-    let last = last_sequence(disk, &listed, segments.edge, counts)?;
+    let last = last_sequence(disk, &listed, segments.edge, counts)?.max(known);
     let Some(left) = left else {
         return Ok(last);
     };
@@ -40,7 +41,7 @@ pub(super) fn recover(
         quarantine::keep(disk, super::rings::NAME, *at, bytes);
     }
     let torn = torn.len() as u64;
-    counts.torn.store(torn, Ordering::Relaxed);
+    counts.torn.fetch_add(torn, Ordering::Relaxed);
     if torn > 0 {
         tracing::error!(
             slots = torn,
@@ -56,7 +57,7 @@ pub(super) fn recover(
             frame::seal_all(&mut records, epoch, last + 1);
             records
         })?;
-    counts.recovered.store(count, Ordering::Relaxed);
+    counts.recovered.fetch_add(count, Ordering::Relaxed);
     tracing::info!(
         records = count,
         "journal: recovered what the last process left in its rings"
@@ -95,12 +96,16 @@ fn last_sequence(
 
 /// What the log says of the rings of `life`: up to where they were drained before its newest
 /// segments, and what stands in those.
+///
+/// A segment that a recovery made says the same as the one before it, whose records it does not
+/// hold; so all that say the same are looked at.
 pub(super) fn logged(
     disk: &dyn Disk,
     listed: &[Listed],
     life: u32,
 ) -> Result<(Vec<u64>, HashSet<Origin>), JournalError> {
     let mut origins = HashSet::new();
+    let mut newest: Option<Vec<u64>> = None;
     for one in listed.iter().rev() {
         let about = segment::about(disk, one)?;
         if about.is_some_and(|about| about.life != life) {
@@ -108,6 +113,12 @@ pub(super) fn logged(
         }
         let bytes = bytes_of(disk, one)?;
         let records = bytes.get(HEADER_BYTES..).unwrap_or_default();
+        // Where this record is damaged, the segment before says it too, of an earlier time.
+        let drained = frame::read_drained(one.epoch, records);
+        if drained.is_some() && newest.is_some() && drained != newest {
+            break;
+        }
+        newest = newest.or(drained);
         let mut at = 0;
         while let Some(rest) = records.get(at..).filter(|rest| !rest.is_empty()) {
             match frame::check(one.epoch, rest) {
@@ -118,12 +129,8 @@ pub(super) fn logged(
                 None => at += ALIGN,
             }
         }
-        // Where this record is damaged, the segment before says it too, of an earlier time.
-        if let Some(drained) = frame::read_drained(one.epoch, records) {
-            return Ok((drained, origins));
-        }
     }
-    Ok((Vec::new(), origins))
+    Ok((newest.unwrap_or_default(), origins))
 }
 
 fn bytes_of(disk: &dyn Disk, listed: &Listed) -> Result<Vec<u8>, JournalError> {

@@ -23,7 +23,7 @@ use crate::domain::record::take;
 use super::disk::{Disk, Memory, read_all_past_errors};
 use super::frame::{self, Origin};
 use super::ring::{SLOT_BYTES, Slots, slots_of};
-use super::{EdgeId, JournalError, elsewhere, segment};
+use super::{EdgeId, JournalError, elsewhere, quarantine, segment};
 
 /// The file's name.
 pub(super) const NAME: &str = "rings";
@@ -70,6 +70,11 @@ impl Left {
             }
             Err(error) => return Err(JournalError::io(&path)(error)),
         };
+        if bytes.iter().take(HEADER_BYTES).all(|byte| *byte == u8::MAX) && !bytes.is_empty() {
+            // What stands behind a header that cannot be read must not be thrown away.
+            let error = std::io::Error::from_raw_os_error(libc::EIO);
+            return Err(JournalError::io(&path)(error));
+        }
         let number = |at: usize| {
             let mut from = bytes.get(at..)?;
             take(&mut from).map(u32::from_le_bytes)
@@ -92,6 +97,21 @@ impl Left {
             slots: u64::from(slots),
             bytes,
         }))
+    }
+
+    /// The same, but rings that cannot be read are set aside as they are, for the disk may be read
+    /// another time, and here are none.
+    pub(super) fn read_or_set_aside(disk: &dyn Disk) -> Result<Option<Self>, JournalError> {
+        match Self::read(disk) {
+            Err(JournalError::Io { path, source }) if source.raw_os_error() == Some(libc::EIO) => {
+                tracing::error!(path = %path.display(), error = %source,
+                    "journal: the rings cannot be read; set aside");
+                let aside = quarantine::name(NAME, 0);
+                disk.rename(NAME, &aside).map_err(JournalError::io(&path))?;
+                Ok(None)
+            }
+            read => read,
+        }
     }
 
     /// Everything in the rings that `logged` does not name and that lies behind `drained`.
@@ -187,11 +207,16 @@ pub(super) fn create(
     let memory = match directory {
         None => write(disk, &bytes).map_err(JournalError::io(&path))?,
         Some(directory) => {
-            let name = format!("cupel-{edge}-{life:08x}.rings");
+            let prefix = format!("cupel-{edge}-");
+            let name = format!("{prefix}{life:08x}.rings");
             let made = elsewhere::make(directory, &name, &bytes);
             let (to, memory) = made.map_err(JournalError::io(directory))?;
-            let pointed = elsewhere::point(&path, &to).and_then(|()| disk.sync_directory());
-            pointed.map_err(JournalError::io(&path))?;
+            if let Err(error) = elsewhere::point(&path, &to) {
+                elsewhere::remove(&to);
+                return Err(JournalError::io(&path)(error));
+            }
+            disk.sync_directory().map_err(JournalError::io(&path))?;
+            elsewhere::sweep(directory, &prefix, &to);
             memory
         }
     };

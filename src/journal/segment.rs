@@ -309,15 +309,18 @@ pub(super) fn known_edge(disk: &dyn Disk) -> Result<Option<EdgeId>, JournalError
             });
             edge.map(Some)
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) => {
+            let missing = error.kind() == std::io::ErrorKind::NotFound;
             let edge = edge_of_segments(disk)?;
             if let Some(edge) = edge {
                 // A new one would count again what these segments hold.
-                tracing::error!(%edge, "journal: the edge file is missing; the segments name it");
+                tracing::error!(%error, %edge, "journal: no edge file; the segments name it");
+            }
+            if edge.is_none() && !missing {
+                return Err(JournalError::io(&path)(error));
             }
             Ok(edge)
         }
-        Err(error) => Err(JournalError::io(&path)(error)),
     }
 }
 

@@ -18,8 +18,9 @@
 //! **Refuses** more than 16 MiB that wait, and everybody once a body has waited for a second: a
 //! disk that hangs costs bounded memory and few threads.
 //!
-//! **Deleted**, oldest first, is a file whose newest body is old enough, once everything that may
-//! name it is settled; never the one that is being written.
+//! **Deleted**, oldest first, is a file whose newest body is old enough, or while the spool is larger
+//! than `spool_bytes_max`, once everything that may name it is settled; never the one that is being
+//! written.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -69,6 +70,7 @@ struct Open {
 pub(super) struct Spool {
     disk: Arc<dyn Disk>,
     keep: Duration,
+    bytes_max: u64,
     age_max: Duration,
     pub(super) file_bytes_max: u64,
     open: Mutex<Option<Open>>,
@@ -97,6 +99,7 @@ impl Spool {
         Self {
             disk,
             keep: options.spool_keep,
+            bytes_max: options.spool_bytes_max,
             age_max: options.spool_age_max(),
             file_bytes_max: FILE_BYTES_MAX,
             open: Mutex::default(),
@@ -248,7 +251,8 @@ impl Spool {
     }
 
     /// Deletes files whose newest body is older than `keep` less the age of a file, so that none
-    /// outlives `keep`, once everything up to `last` at that time is settled.
+    /// outlives `keep`, and the oldest while there are more bytes than `bytes_max`; each once
+    /// everything up to `last` at that time is settled.
     pub(super) fn expire(
         &self,
         settled_to: u64,
@@ -261,14 +265,22 @@ impl Spool {
         let keep = micros(self.keep) - micros(self.age_max);
         let mut expiring = lock(&self.expiring);
         let seen = std::mem::take(&mut *expiring);
-        let mut deleted = false;
+        let mut files = Vec::new();
         for number in self.numbers()? {
+            let file = self.disk.open(&name(number));
+            let about = file.and_then(|file| Ok((file.modified()?, file.length()?)));
+            files.push((number, about.map_err(self.io(number))?));
+        }
+        let mut total: u64 = files.iter().map(|(_, (_, bytes))| bytes).sum();
+        let mut deleted = false;
+        for (number, (modified, bytes)) in files {
             let name = name(number);
-            let file = self.disk.open(&name).and_then(|file| file.modified());
-            let modified = file.map_err(self.io(number))?;
-            if open == Some(number) || now.get().saturating_sub(modified.get()) <= keep {
+            let old = now.get().saturating_sub(modified.get()) > keep;
+            if open == Some(number) || !(old || total > self.bytes_max) {
                 break;
             }
+            // Whether it goes now or at a later call.
+            total -= bytes;
             match seen.get(&number).copied() {
                 Some(Some(bound)) if settled_to >= bound => {
                     self.disk.remove(&name).map_err(self.io(number))?;

@@ -173,6 +173,13 @@ impl Store {
         Ok(store)
     }
 
+    /// Whether somebody has the store of `data` open: of those who do, the last one to close it
+    /// deletes its shared memory.
+    #[must_use]
+    pub fn is_held(data: &Path) -> bool {
+        data.join(format!("{FILE}-shm")).exists()
+    }
+
     /// Whether the file at the store's path is still the one that was opened. A connection to a
     /// file that was moved away would go on writing where nobody looks.
     ///

@@ -1,4 +1,5 @@
-//! File systems of a test's own, that it may fill, break and freeze: on a loop device, and tmpfs. Unmounted and detached whatever happens to the test.
+//! File systems of a test's own, that it may fill, break and freeze: on a loop device, and tmpfs.
+//! Unmounted and detached whatever happens to the test.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};

@@ -7,12 +7,14 @@ mod faults;
 mod model;
 mod spool;
 mod survey;
+mod world;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::disk::Directory;
 use super::*;
 use crate::domain::campaign::{CampaignId, PrivacyLevel};
 use crate::domain::hit::{Answer, HitKind, HttpVersion, Method, Scheme, TokenState};

@@ -18,6 +18,8 @@ const SECTOR: usize = 512;
 pub(super) struct Faults {
     /// Every write fails: no space.
     pub(super) full: bool,
+    /// So many changes of files and names, and then it is full.
+    pub(super) changes_left: Option<u8>,
     /// Syncs say that they worked and do nothing.
     pub(super) skip_sync: bool,
     /// Directory syncs say that they worked and do nothing.
@@ -26,6 +28,20 @@ pub(super) struct Faults {
     pub(super) fail_sync: bool,
     /// Syncs of files do not come back while this is set.
     pub(super) hang_sync: bool,
+}
+
+impl Faults {
+    /// Whether there is room for a change, which this one is then.
+    fn may_change(&mut self) -> bool {
+        match &mut self.changes_left {
+            Some(0) => false,
+            Some(left) => {
+                *left -= 1;
+                !self.full
+            }
+            None => !self.full,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -187,6 +203,12 @@ impl Model {
         })))
     }
 
+    /// What is stored in a mapped file.
+    pub(super) fn stored(&self, name: &str) -> Arc<[AtomicU64]> {
+        let state = self.lock();
+        state.inodes[state.names[name]].mapped.clone().unwrap()
+    }
+
     fn inode(&self, name: &str) -> io::Result<usize> {
         let found = self.lock().names.get(name).copied();
         found.ok_or_else(|| io::ErrorKind::NotFound.into())
@@ -205,7 +227,7 @@ impl Disk for Model {
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let state = &mut *self.lock();
-        if state.faults.full {
+        if !state.faults.may_change() {
             return Err(io::ErrorKind::StorageFull.into());
         }
         // A truncated file is a new one here: the old bytes may come back by the old name.
@@ -222,6 +244,9 @@ impl Disk for Model {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let inode = self.inode(from)?;
         let state = &mut *self.lock();
+        if state.faults.changes_left.is_some() && !state.faults.may_change() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         state.names.remove(from);
         state.names.insert(to.to_owned(), inode);
         Ok(())
@@ -286,7 +311,7 @@ impl DiskFile for ModelFile {
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         let state = &mut *self.model.lock();
         let at = usize::try_from(at).unwrap();
-        if state.faults.full {
+        if !state.faults.may_change() {
             // Part of it may have found room.
             state.inodes[self.inode].write(&bytes[..bytes.len() / 3], at);
             return Err(io::ErrorKind::StorageFull.into());
