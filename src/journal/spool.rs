@@ -18,9 +18,9 @@
 //! **Refuses** more than 16 MiB that wait, and everybody once a body has waited for a second: a
 //! disk that hangs costs bounded memory and few threads.
 //!
-//! **Deleted**, oldest first, is a file whose newest body is old enough, or while the spool is larger
-//! than `spool_bytes_max`, once everything that may name it is settled; never the one that is being
-//! written.
+//! **Deleted**, oldest first, is a file whose newest body is old enough, or while the spool is
+//! larger than `spool_bytes_max`, once everything that may name it is settled; never the one that
+//! is being written.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
