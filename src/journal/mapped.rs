@@ -43,26 +43,29 @@ impl Mapped {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let map = MmapOptions::new().len(bytes).map_raw(&file)?;
-        let (_watched, lost) = (mender(), pages_lost());
-        // A first write to each page goes through the file system; let it be now. What it refuses
-        // now is no ring.
-        match map.advise(Advice::PopulateWrite) {
-            Err(error) if error.raw_os_error() == Some(libc::EFAULT) => {
-                return Err(io::Error::from_raw_os_error(libc::EIO));
-            }
-            // Older kernels have no such advice.
-            populated => drop(populated),
-        }
         let mapped = Self { map, _file: file };
-        for page in mapped.words().chunks(PAGE_BYTES / WORD_BYTES) {
+        let _watched = mender();
+        // A first write to each page goes through the file system; let it be now. What is refused
+        // now is no ring.
+        match mapped.map.advise(Advice::PopulateWrite) {
+            Ok(()) => Ok(mapped),
+            Err(error) if error.raw_os_error() == Some(libc::EFAULT) => Err(refused()),
+            // Older kernels have no such advice.
+            Err(_) => mapped.touched(),
+        }
+    }
+
+    fn touched(self) -> io::Result<Self> {
+        let lost = pages_lost();
+        for page in self.words().chunks(PAGE_BYTES / WORD_BYTES) {
             if let Some(word) = page.first() {
                 word.store(word.load(Ordering::Relaxed), Ordering::Relaxed);
             }
         }
         if pages_lost() > lost {
-            return Err(io::Error::from_raw_os_error(libc::EIO));
+            return Err(refused());
         }
-        Ok(mapped)
+        Ok(self)
     }
 
     /// The file's words, in the byte order of this machine.
@@ -77,6 +80,10 @@ impl Mapped {
         // that the handler below puts in place holds the same words, or zeros.
         unsafe { std::slice::from_raw_parts(self.map.as_mut_ptr().cast::<AtomicU64>(), words) }
     }
+}
+
+fn refused() -> io::Error {
+    io::Error::from_raw_os_error(libc::EIO)
 }
 
 /// Pages that no longer outlive the process, since the start.

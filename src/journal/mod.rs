@@ -179,8 +179,8 @@ impl Journal {
         })
     }
 
-    /// Pages of the rings that the file system refused: hits kept there outlive the process no
-    /// longer, until the next start.
+    /// Pages that the file system refused, most of them of the rings: hits kept there outlive the
+    /// process no longer, until the next start.
     #[must_use]
     pub fn pages_lost(&self) -> u64 {
         mapped::pages_lost()

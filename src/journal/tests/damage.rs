@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::hit;
 use super::model::Model;
 use crate::domain::record::{Hit, Target};
+use crate::journal::disk::Disk;
 use crate::journal::sabotage::{self, Sabotage};
-use crate::journal::{Entry, Journal, JournalOptions, segment};
+use crate::journal::{Entry, Journal, JournalOptions, rings, segment};
 
 fn options() -> JournalOptions {
     JournalOptions {
@@ -147,6 +148,16 @@ fn a_sector_that_cannot_be_read_costs_what_stood_on_it() {
         let journal = Journal::open_on(Arc::new(disk), options()).unwrap();
         assert!(journal.last() >= u64::from(sent), "segment {one} at {at}");
     }
+}
+
+#[test]
+fn rings_whose_header_cannot_be_read_are_set_aside_as_they_are() {
+    let (disk, _, sent) = two_segments();
+    disk.spoil(rings::NAME, 0);
+    assert!(left(&disk).0.into_iter().eq(1..=sent));
+    let aside: Vec<_> = disk.names().unwrap();
+    assert!(aside.contains(&"rings-0.damaged".to_owned()), "{aside:?}");
+    assert!(left(&disk).0.into_iter().eq(1..=sent));
 }
 
 #[test]

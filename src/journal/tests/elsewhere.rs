@@ -1,6 +1,8 @@
 //! Rings on another file system are found again whatever the configuration says by then, and are
 //! nobody else's.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -84,4 +86,29 @@ fn rings_that_are_gone_cost_what_was_in_them_and_no_start() {
     keep(&journal, 4..=6);
     drop(journal);
     assert_eq!(numbers(&open(data, None)), [4, 5, 6]);
+}
+
+#[test]
+fn a_directory_that_others_may_write_is_refused_and_what_starts_left_there_is_deleted() {
+    let [data, ring] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+    let [data, ring] = [&data, &ring].map(tempfile::TempDir::path);
+    let edge = open(data, None).edge();
+    let allow = |mode| std::fs::set_permissions(ring, Permissions::from_mode(mode)).unwrap();
+    allow(0o777);
+    let refused = Journal::open(data, options(Some(ring))).unwrap_err();
+    assert!(
+        refused.to_string().contains("others may write there"),
+        "{refused}"
+    );
+    assert!(files(ring).is_empty());
+    allow(0o1777);
+    let left = ring.join(format!("cupel-{edge}-00000001.rings"));
+    let of_others = ring.join("cupel-00000000-00000001.rings");
+    for path in [&left, &of_others] {
+        std::fs::write(path, b"").unwrap();
+    }
+    keep(&open(data, Some(ring)), 1..=3);
+    assert!(!left.exists() && of_others.exists());
+    assert_eq!(files(ring).len(), 2);
+    assert_eq!(numbers(&open(data, None)), [1, 2, 3]);
 }
