@@ -24,6 +24,8 @@ WANTED_HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 TOKENS = 1000
+# Odd, and without a pattern in its digits.
+TOKEN_STEP = 0x9E3779B97F4A7C15F39CC0605CEDC8341082276BF3A27251
 START_SECONDS_MAX = 60
 # A server rests when it has used less than this share of a processor for so long.
 REST_SHARE = 0.03
@@ -44,8 +46,9 @@ class Contender:
         self.answered = 0
         # Processor seconds until it was ready.
         self.used_to_start = 0.0
-        # As random as Cupel's tokens look, for servers that know none.
-        self.paths = [f"/c/{n * 2654435761 % 2**64:026x}/1" for n in range(TOKENS)]
+        # As long and as random as Cupel's tokens, for servers that know none: a request's bytes
+        # are read one by one.
+        self.paths = [f"/c/{n * TOKEN_STEP % 16**48:048x}/1" for n in range(1, TOKENS + 1)]
 
     def spawn(self, command, **more):
         log = open(os.path.join(self.folder, "log"), "ab")
@@ -216,7 +219,7 @@ class Cupel(Contender):
         campaign = {"name": "Spring", "home_url": "https://www.example.com/"}
         campaign = self._post("/campaigns", campaign)["id"]
         link = self._post(f"/campaigns/{campaign}/links", {"url": DESTINATION})["number"]
-        recipients = [f"reader-{n}@example.org" for n in range(TOKENS)]
+        recipients = [f"reader-{n}@example.org" for n in range(1, TOKENS + 1)]
         minted = self._post(f"/campaigns/{campaign}/mint", {"recipients": recipients})
         return [f"/c/{message['token']}/{link}" for message in minted["messages"]]
 
