@@ -16,6 +16,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod deliveries;
 mod full;
 mod hung;
 mod kill;

@@ -1,13 +1,15 @@
 //! What a power cut takes: nothing that was promised to survive it.
 //!
 //! The cut is ext4's shutdown, without its log being flushed: what was not synced is not there
-//! after the next mount. Hits and acts come all the while; each cut is at a random moment.
+//! after the next mount. Hits, acts and delivery events come all the while; each cut is at a random
+//! moment.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use cupel_bench::{Arrivals, Oracle, Outcome, Plan, Random, Running, Seed};
 
+use crate::deliveries::Deliveries;
 use crate::harness::{Server, eventually};
 use crate::load::{Acts, Hits, alone, asked, closed, next_id, readiness, seeded};
 use crate::mounted::{Cutter, Volume, may_mount};
@@ -30,6 +32,7 @@ const TICK: Duration = Duration::from_millis(10);
 struct Life {
     hits: Outcome,
     acts: Outcome,
+    deliveries: Outcome,
     /// Just before the cut, and just after.
     cut: (Instant, Instant),
     /// Hits answered before they were synced, as the server counts them.
@@ -64,7 +67,8 @@ struct Rig {
     server: Server,
     hits: Hits,
     acts: Acts,
-    sent: [Oracle; 2],
+    deliveries: Deliveries,
+    sent: [Oracle; 3],
     random: Random,
     /// Last, so that nothing uses it any more when it goes.
     disk: Volume,
@@ -85,8 +89,9 @@ impl Rig {
         Self {
             hits: Hits::new(&server, cuts * IDS),
             acts: Acts::new(&server, (cuts * 250).max(2_000)),
+            deliveries: Deliveries::new(&server),
             server,
-            sent: [Oracle::default(), Oracle::default()],
+            sent: std::array::from_fn(|_| Oracle::default()),
             random: Random::new(seed),
             disk,
         }
@@ -105,10 +110,19 @@ impl Rig {
             drain: Duration::ZERO,
             ..closed(&self.server, 4, next_id(&self.sent[1]))
         };
+        let deliveries = Plan {
+            arrivals: Arrivals::Poisson(100.0),
+            times: true,
+            drain: Duration::ZERO,
+            connections: 4,
+            first_id: next_id(&self.sent[2]),
+            ..Plan::new(Deliveries::address(&self.server))
+        };
         let cutter = Cutter::of(&self.disk);
         let (watch, synced_at) = Watch::syncs(&self.server);
         let hits = Running::start(hits, self.hits.requests()).unwrap();
         let acts = Running::start(acts, self.acts.requests()).unwrap();
+        let deliveries = Running::start(deliveries, self.deliveries.requests()).unwrap();
         // Not a hope: the moment is what is drawn.
         let moment = Duration::from_millis(100 + self.random.below(400));
         std::thread::sleep(moment);
@@ -118,16 +132,19 @@ impl Rig {
         let seen = watch.end();
         hits.stop();
         acts.stop();
+        deliveries.stop();
         self.server.kill9();
         let life = Life {
             hits: hits.join().unwrap(),
             acts: acts.join().unwrap(),
+            deliveries: deliveries.join().unwrap(),
             cut,
             unsynced,
             syncing: cut.1 - synced_at,
             seen,
         };
-        for (sent, one) in self.sent.iter_mut().zip([&life.hits, &life.acts]) {
+        let outcomes = [&life.hits, &life.acts, &life.deliveries];
+        for (sent, one) in self.sent.iter_mut().zip(outcomes) {
             sent.add(one.oracle.as_ref().unwrap());
         }
         self.disk.unmount();
@@ -155,6 +172,7 @@ fn cut_again_and_again(test: &str, seed: Seed, may_lose: impl Fn(&Life, &[Durati
     let acts: HashSet<_> = acts.into_iter().collect();
     let (mut answered, mut lost) = (0, 0);
     let (mut acts_answered, mut acts_lost) = (0, Vec::new());
+    assert_delivered(test, &rig, &lives);
     for (number, life) in lives.iter().enumerate() {
         let promised = life.answered(&life.hits);
         let gone = promised.iter().filter(|(id, _)| !stored.contains(id));
@@ -194,6 +212,30 @@ fn cut_again_and_again(test: &str, seed: Seed, may_lose: impl Fn(&Life, &[Durati
     for verdict in [&verdict, &act_verdict] {
         assert_eq!(verdict.doubled.count + verdict.unsent.count, 0, "{verdict}");
     }
+}
+
+/// What was answered of delivery events is there, body and record, once.
+fn assert_delivered(test: &str, rig: &Rig, lives: &[Life]) {
+    let stored = Deliveries::stored(&rig.server);
+    let verdict = rig.sent[2].check(stored.iter().copied());
+    let stored: HashSet<_> = stored.into_iter().collect();
+    let promised = lives
+        .iter()
+        .flat_map(|life| life.answered(&life.deliveries));
+    let promised: Vec<_> = promised.map(|(id, _)| id).collect();
+    let lost: Vec<_> = promised.iter().filter(|id| !stored.contains(id)).collect();
+    println!(
+        "{test}: {} of {} delivery events lost that were answered before; {} doubled",
+        lost.len(),
+        promised.len(),
+        verdict.doubled
+    );
+    assert!(
+        promised.len() > 2 * lives.len(),
+        "hardly any delivery events"
+    );
+    assert!(lost.is_empty(), "delivery events lost: {lost:?}");
+    assert_eq!(verdict.doubled.count + verdict.unsent.count, 0, "{verdict}");
 }
 
 #[test]
