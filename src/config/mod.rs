@@ -336,6 +336,8 @@ mod tests {
         defaults.trusted_proxies = spelled_out.trusted_proxies.clone();
         defaults.window = spelled_out.window;
         defaults.journal.rings = spelled_out.journal.rings;
+        let elsewhere = &spelled_out.journal.ring_directory;
+        defaults.journal.ring_directory.clone_from(elsewhere);
         assert_eq!(format!("{spelled_out:?}"), format!("{defaults:?}"));
         assert_eq!(shown.listen, defaults.listen);
     }
