@@ -322,3 +322,43 @@ fn a_delivery_is_read_with_its_acceptances_behind_it() {
         assert_eq!(Source::parse(wrong), None);
     }
 }
+
+#[test]
+fn a_spool_that_is_too_large_gives_up_its_oldest_settled_file() {
+    let disk = Model::default();
+    let options = JournalOptions {
+        spool_bytes_max: 1_000,
+        ..JournalOptions::default()
+    };
+    let mut kept = Vec::new();
+    // Each start begins a file.
+    for n in 1..=3 {
+        let journal = Journal::open_on(Arc::new(disk.clone()), options.clone()).unwrap();
+        kept.push(keep(&journal, n).unwrap());
+    }
+    let journal = Journal::open_on(Arc::new(disk.clone()), options).unwrap();
+    for _ in 0..3 {
+        journal.expire(u64::MAX - 1, Micros::default()).unwrap();
+    }
+    let there: Vec<_> = kept
+        .iter()
+        .map(|one| journal.body_of(one).unwrap().is_some())
+        .collect();
+    assert_eq!(there, [false, false, true]);
+}
+
+#[test]
+fn a_journal_that_waits_for_its_disk_takes_no_body_and_deletes_none() {
+    let disk = Model::default();
+    let received = keep(&open(&disk), 1).unwrap();
+    let options = JournalOptions::default();
+    let journal = Journal::closed(Arc::new(disk.clone()), options).unwrap();
+    assert!(matches!(keep(&journal, 2), Err(JournalError::NotSynced)));
+    let late = Micros::new(30 * 24 * HOUR);
+    for _ in 0..4 {
+        journal.expire(u64::MAX - 1, late).unwrap();
+    }
+    assert!(is_there(&journal, &received, 1));
+    journal.begin().unwrap();
+    assert!(keep(&journal, 2).is_ok());
+}
