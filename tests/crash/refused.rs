@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cupel_bench::{Arrivals, Plan, Running};
+use cupel_bench::{Arrivals, Plan, Running, Verdict};
 
 use crate::harness::{Server, eventually};
 use crate::load::{Acts, Hits, alone, closed, readiness};
@@ -29,6 +29,20 @@ fn load(server: &Server, hits: &Hits) -> Running {
         ..closed(server, 32, 0)
     };
     Running::start(plan, hits.requests()).unwrap()
+}
+
+/// Ends the load: everybody was redirected, what is missing is what was counted as dropped, and
+/// nothing is stored twice. How many those were.
+fn account(server: &Server, hits: &Hits, load: Running) -> (Verdict, f64) {
+    load.stop();
+    let outcome = load.join().unwrap();
+    assert!(outcome.by_status.keys().eq([&302]), "{outcome}");
+    assert_eq!(outcome.answered, outcome.sent, "{outcome}");
+    let verdict = hits.verdict(server, &outcome.oracle.unwrap());
+    let lost = server.metric("cupel_dropped_total");
+    assert_eq!(verdict.missing.count as f64, lost, "counted as dropped");
+    assert_eq!(verdict.doubled.count + verdict.unsent.count, 0, "{verdict}");
+    (verdict, lost)
 }
 
 fn state(server: &Server) -> (u16, String) {
@@ -71,18 +85,11 @@ fn a_disk_that_is_full_at_the_start_stops_no_redirect_and_costs_what_is_counted(
         server.metric("cupel_hits_total") > RATE
     });
     assert_eq!(acts.press(&server, 2).0, 200);
-    load.stop();
-    let outcome = load.join().unwrap();
-    assert!(outcome.by_status.keys().eq([&302]), "{outcome}");
-    assert_eq!(outcome.answered, outcome.sent, "{outcome}");
-    let verdict = hits.verdict(&server, &outcome.oracle.unwrap());
-    let lost = server.metric("cupel_dropped_total");
+    let (verdict, lost) = account(&server, &hits, load);
     println!(
         "full-at-the-start: well {recovered:.1?} after there was room, keeping hits after \
          {keeping:.1?}; {lost} dropped; {verdict}"
     );
-    assert_eq!(verdict.missing.count as f64, lost, "counted as dropped");
-    assert_eq!(verdict.doubled.count + verdict.unsent.count, 0, "{verdict}");
     let mut pressed = acts.stored(&server);
     pressed.sort_unstable();
     assert_eq!(pressed, [0, 2], "acts that were answered 200");
@@ -109,8 +116,8 @@ fn a_file_system_that_refuses_a_page_of_the_rings_stops_no_redirect() {
     let ballast = fill(&disk.at);
     // As the kernel does every half minute.
     disk.write_back();
-    let lost = || server.metric("cupel_journal_lost_pages_total");
-    eventually("refused pages", lost, |pages| *pages > 0.0);
+    let lost_pages = || server.metric("cupel_journal_lost_pages_total");
+    eventually("refused pages", lost_pages, |pages| *pages > 0.0);
     let before = kept();
     std::thread::sleep(Duration::from_secs(1));
 
@@ -121,18 +128,12 @@ fn a_file_system_that_refuses_a_page_of_the_rings_stops_no_redirect() {
     // Its shared memory may have been such a page.
     let reopened = |log: &String| log.contains("the store is back");
     eventually("a store opened anew", || server.log(), reopened);
-    load.stop();
-    let outcome = load.join().unwrap();
-    assert!(outcome.by_status.keys().eq([&302]), "{outcome}");
-    assert_eq!(outcome.answered, outcome.sent, "{outcome}");
-    let verdict = hits.verdict(&server, &outcome.oracle.unwrap());
-    let (dropped, pages) = (server.metric("cupel_dropped_total"), lost());
+    let (verdict, lost) = account(&server, &hits, load);
+    let pages = lost_pages();
     println!(
         "refused-pages: {pages} pages, {before} hits kept before, well {recovered:.1?} after \
-         there was room; {dropped} dropped; {verdict}"
+         there was room; {lost} dropped; {verdict}"
     );
-    assert_eq!(verdict.missing.count as f64, dropped, "counted as dropped");
-    assert_eq!(verdict.doubled.count + verdict.unsent.count, 0, "{verdict}");
     server.stop();
 }
 
@@ -156,14 +157,7 @@ fn a_disk_that_fills_up_while_hits_are_settled_costs_what_is_counted() {
     std::fs::remove_file(&ballast).unwrap();
     let well = (200, "ok".to_owned());
     let recovered = within(RECOVERED, "recovering", || state(&server) == well);
-    load.stop();
-    let outcome = load.join().unwrap();
-    assert!(outcome.by_status.keys().eq([&302]), "{outcome}");
-    assert_eq!(outcome.answered, outcome.sent, "{outcome}");
-    let verdict = hits.verdict(&server, &outcome.oracle.unwrap());
-    let dropped = server.metric("cupel_dropped_total");
-    println!("full-while-settling: well after {recovered:.1?}; {dropped} dropped; {verdict}");
-    assert_eq!(verdict.missing.count as f64, dropped, "counted as dropped");
-    assert_eq!(verdict.doubled.count + verdict.unsent.count, 0, "{verdict}");
+    let (verdict, lost) = account(&server, &hits, load);
+    println!("full-while-settling: well after {recovered:.1?}; {lost} dropped; {verdict}");
     server.stop();
 }
