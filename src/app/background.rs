@@ -142,7 +142,7 @@ pub(super) async fn settle_loop(
             close_store(&parts, &data).await;
             reopen_store(&parts, &data).await;
         }
-        if parts.config.settle_paused {
+        if parts.live.load().settle_paused {
             wait(STORE_RETRY, &stop).await;
             continue;
         }
@@ -174,7 +174,7 @@ pub(super) async fn settle_loop(
 /// Settles what is there, for a while; everything is synced by now.
 pub(super) async fn last_settle(parts: &Parts, settler: &mut Settler) {
     let store = parts.store.load_full();
-    let Some(store) = store.filter(|_| !parts.config.settle_paused) else {
+    let Some(store) = store.filter(|_| !parts.live.load().settle_paused) else {
         return;
     };
     let rounds = async {

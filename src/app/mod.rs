@@ -24,6 +24,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::campaign::TenantId;
+use crate::domain::hit::Scheme;
 use crate::journal::Journal;
 use crate::judge::{Agents, RuleSet};
 use crate::network::{AsnTable, NetworkLists, Networks};
@@ -107,7 +108,8 @@ impl App {
             rules,
             earlier_rules: ArcSwap::default(),
             store: ArcSwapOption::empty(),
-            pages: Pages::new(config.face.clone())?,
+            pages: Pages::new(config.live.face.clone())?,
+            live: Arc::new(ArcSwap::from_pointee(config.live.clone())),
             counters: web::Counters::default(),
             metrics,
             config,
@@ -146,7 +148,7 @@ impl App {
     /// measured without any.
     #[must_use]
     pub fn public_service(&self) -> web::FrontFactory {
-        web::FrontFactory::new(self.parts.clone())
+        web::FrontFactory::new(self.parts.clone(), Scheme::Http)
     }
 
     /// The same answers from an actix-web App, for listeners that bring one; each of its workers
@@ -246,7 +248,7 @@ fn serve_public(listener: TcpListener, parts: actix::Data<Parts>) -> std::io::Re
             .client_request_timeout(Duration::from_secs(10))
             .client_disconnect_timeout(Duration::from_secs(2))
             .local_addr(address)
-            .h1(web::FrontFactory::new(parts.clone()))
+            .h1(web::FrontFactory::new(parts.clone(), Scheme::Http))
             .tcp()
     };
     let server = Server::build()

@@ -67,7 +67,11 @@ impl Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self::new(Self::CONFIGURATION, error)
+        // All that is wrong, a line each.
+        Self {
+            code: Self::CONFIGURATION,
+            line: error.to_string(),
+        }
     }
 }
 
@@ -120,7 +124,9 @@ pub fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("cupel: {failure}");
+            for line in failure.line.lines() {
+                eprintln!("cupel: {line}");
+            }
             ExitCode::from(failure.code)
         }
     }

@@ -7,7 +7,7 @@ use actix_web::rt;
 use socket2::{Domain, Socket, Type};
 
 use crate::app::{App, DirectoryLock, Listeners, write_key_file};
-use crate::config::{Config, Flags};
+use crate::config::{Address, Config, Flags};
 use crate::shutdown::Stop;
 use crate::telemetry;
 
@@ -30,11 +30,11 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn run(self) -> Result<(), Failure> {
         let config = Config::load(&self.flags)?;
-        telemetry::start_logs(config.log_format, &config.log_filter);
+        telemetry::start_logs(config.log_format, &config.live.log_filter);
         let lock = DirectoryLock::take(&config.data)?;
         let listeners = Listeners {
-            public: bind("listen", config.listen)?,
-            control: bind("control", config.control)?,
+            public: bind("listen", config.listen.first().and_then(Address::tcp))?,
+            control: bind("control", config.control.tcp())?,
         };
         let metrics = telemetry::start_metrics();
         rt::System::new().block_on(async {
@@ -46,7 +46,8 @@ impl Serve {
     }
 }
 
-fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
+fn bind(key: &str, address: Option<SocketAddr>) -> Result<TcpListener, Failure> {
+    let address = address.ok_or_else(|| Failure::new(Failure::CONFIGURATION, key))?;
     listen(address).map_err(|error| {
         let remedy = "choose another address with the flag of that name";
         let line = format!("{key}: cannot listen on {address}: {error}; {remedy}");

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HOST, HeaderMap, ORIGIN};
+use actix_web::http::header::{HOST, ORIGIN};
 use actix_web::{HttpRequest, HttpResponse, rt, web};
 
 use crate::domain::act::Act;
@@ -15,7 +15,9 @@ use crate::domain::message::decimal;
 use crate::resolve::{Campaign, Link, fill};
 
 use super::record::{Asked, Seen, keep, keep_act};
-use super::redirect::{Known, QUERY_BYTES_MAX, carries_values, nothing, resolve, token_state};
+use super::redirect::{
+    Known, QUERY_BYTES_MAX, carries_values, nothing, resolve, scheme, token_state,
+};
 use super::worker::Worker;
 use super::{Parts, respond};
 
@@ -39,7 +41,7 @@ pub(super) async fn answer(
     body: web::Payload,
     (kind, token, tag, number): (&str, &str, &str, &str),
 ) -> HttpResponse {
-    let seen = Seen::new(worker, request.head());
+    let seen = Seen::new(worker, request.head(), scheme(request));
     let unsubscribe = kind == "u";
     let number = decimal(number).filter(|number| unsubscribe == (*number == 0));
     let Some(number) = number else {
@@ -51,7 +53,7 @@ pub(super) async fn answer(
     let Some(wanted) = wanted else {
         return nothing(worker);
     };
-    if !takes_acts(worker, request.headers()) {
+    if !takes_acts(worker, asked_host(request)) {
         keep(worker, &seen, &wanted.asked.answered(Answer::Refused));
         return worker.pages.refused();
     }
@@ -188,7 +190,7 @@ async fn press(
         .unsubscribe
         .then_some(if one_click { Via::OneClick } else { Via::Page });
     let mut answer = may_act(&wanted);
-    if answer == Answer::Acted && !one_click && !from_own_page(worker, request.headers(), seen) {
+    if answer == Answer::Acted && !one_click && !from_own_page(worker, request, seen) {
         answer = Answer::Refused;
     }
     let query = request
@@ -222,13 +224,21 @@ async fn press(
     }
 }
 
+/// The host that was asked, with its port where one was named: HTTP/2 has it in the target.
+fn asked_host(request: &HttpRequest) -> &str {
+    let header = request.headers().get(HOST);
+    match request.uri().authority() {
+        Some(authority) => authority.as_str(),
+        None => header
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or_default(),
+    }
+}
+
 /// Whether acts are taken on the host that was asked.
-fn takes_acts(parts: &Parts, headers: &HeaderMap) -> bool {
-    let allowed = &parts.config.act_hosts;
-    let host = headers
-        .get(HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or_default();
+fn takes_acts(parts: &Parts, host: &str) -> bool {
+    let live = parts.live.load();
+    let allowed = &live.act_hosts;
     allowed.is_empty() || allowed.iter().any(|one| host.eq_ignore_ascii_case(one))
 }
 
@@ -252,21 +262,22 @@ fn is_one_click(body: &[u8]) -> bool {
 
 /// Whether a press comes from our own page, as far as the browser says: another site's page must
 /// not press for a reader. What says nothing at all is no browser, and has the act tag.
-fn from_own_page(parts: &Parts, headers: &HeaderMap, seen: &Seen<'_>) -> bool {
+fn from_own_page(parts: &Parts, request: &HttpRequest, seen: &Seen<'_>) -> bool {
     if let Some(site) = seen.headers.sec_fetch_site {
         return matches!(site, b"same-origin" | b"none");
     }
-    let Some(origin) = headers.get(ORIGIN).map(|origin| origin.as_bytes()) else {
+    let Some(origin) = request
+        .headers()
+        .get(ORIGIN)
+        .map(|origin| origin.as_bytes())
+    else {
         return true;
     };
     if origin == parts.base_url.as_bytes() {
         return true;
     }
-    let host = headers
-        .get(HOST)
-        .map(|host| host.as_bytes())
-        .unwrap_or_default();
-    let of_scheme = |scheme: &[u8]| origin.strip_prefix(scheme) == Some(host);
+    let host = asked_host(request);
+    let of_scheme = |scheme: &[u8]| origin.strip_prefix(scheme) == Some(host.as_bytes());
     !host.is_empty() && (of_scheme(b"http://") || of_scheme(b"https://"))
 }
 

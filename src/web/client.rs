@@ -3,11 +3,11 @@
 //! Forwarding headers are believed only from peers in `trusted_proxies`, and of those only the
 //! right-most entries, which such a proxy wrote itself. Everything further left is hearsay.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName};
-use ipnet::IpNet;
 
+use crate::config::TrustedProxies;
 use crate::domain::hit::Scheme;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -21,10 +21,17 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Of a request from `peer` over `scheme`.
-    pub(super) fn of(peer: IpAddr, scheme: Scheme, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
-        let peer = peer.to_canonical();
-        if trusted.is_empty() || !is_trusted(peer, trusted) {
+    /// Of a request over `scheme` from `peer`,
+    /// that has no address if it came through a socket file.
+    pub(super) fn of(
+        peer: Option<IpAddr>,
+        scheme: Scheme,
+        headers: &HeaderMap,
+        trusted: &TrustedProxies,
+    ) -> Self {
+        let believed = peer.map_or(trusted.unix, |peer| trusted.contains(peer.to_canonical()));
+        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.to_canonical());
+        if !believed {
             return Self {
                 address: peer,
                 scheme,
@@ -34,7 +41,7 @@ impl Client {
         for hop in hops(headers).iter().rev() {
             let Some(hop) = hop_address(hop) else { break };
             address = hop;
-            if !is_trusted(hop, trusted) {
+            if !trusted.contains(hop) {
                 break;
             }
         }
@@ -43,10 +50,6 @@ impl Client {
             scheme: forwarded_scheme(headers).unwrap_or(scheme),
         }
     }
-}
-
-fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
-    trusted.iter().any(|network| network.contains(&address))
 }
 
 /// Every hop that the headers name, from the far end to the near one.
@@ -119,8 +122,13 @@ mod tests {
                 HeaderValue::from_static(value),
             );
         }
-        let trusted = ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
-        let client = Client::of(peer.parse().unwrap(), Scheme::Http, &headers, &trusted);
+        let trusted = TrustedProxies {
+            networks: vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
+            unix: true,
+        };
+        // None of them has an address.
+        let peer = peer.parse().ok();
+        let client = Client::of(peer, Scheme::Http, &headers, &trusted);
         (client.address.to_string(), client.scheme)
     }
 
@@ -159,6 +167,8 @@ mod tests {
             ),
             ("::1", &[("forwarded", "for=_hidden;proto=https")], "::1"),
             ("10.0.0.1", &[("x-real-ip", "203.0.113.9")], "10.0.0.1"),
+            ("socket file", &[(XFF, "203.0.113.9")], "203.0.113.9"),
+            ("socket file", &[], "0.0.0.0"),
         ] {
             assert_eq!(client(peer, sent).0, address, "{peer} {sent:?}");
         }

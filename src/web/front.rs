@@ -16,6 +16,8 @@ use actix_service::{IntoServiceFactory, Service, ServiceFactory, map_config};
 use actix_web::dev::{AppConfig, ServiceResponse};
 use actix_web::{App, Error, web};
 
+use crate::domain::hit::Scheme;
+
 use super::worker::Worker;
 use super::{Parts, everything, redirect};
 
@@ -26,13 +28,14 @@ type Pending = Pin<Box<dyn Future<Output = Answer>>>;
 #[derive(Clone)]
 pub struct FrontFactory {
     parts: web::Data<Parts>,
+    scheme: Scheme,
 }
 
 impl FrontFactory {
-    /// For these parts.
+    /// For connections that speak `scheme`.
     #[must_use]
-    pub fn new(parts: web::Data<Parts>) -> Self {
-        Self { parts }
+    pub fn new(parts: web::Data<Parts>, scheme: Scheme) -> Self {
+        Self { parts, scheme }
     }
 }
 
@@ -45,8 +48,9 @@ impl ServiceFactory<Request> for FrontFactory {
     type Future = Pin<Box<dyn Future<Output = Result<Front, ()>>>>;
 
     fn new_service(&self, (): ()) -> Self::Future {
-        let worker = Rc::new(Worker::new(self.parts.clone()));
-        let app = App::new().configure(everything(Rc::clone(&worker)));
+        let scheme = self.scheme;
+        let worker = Worker::of_this_thread(&self.parts);
+        let app = App::new().configure(everything(Rc::clone(&worker), scheme));
         let app = map_config(app.into_factory(), |()| AppConfig::default());
         let service = app.new_service(());
         Box::pin(async move {
@@ -55,7 +59,11 @@ impl ServiceFactory<Request> for FrontFactory {
                 let answered = app.call(request);
                 Box::pin(async { answered.await.map(response) }) as Pending
             });
-            Ok(Front { worker, app })
+            Ok(Front {
+                worker,
+                scheme,
+                app,
+            })
         })
     }
 }
@@ -68,6 +76,7 @@ fn response(answered: ServiceResponse) -> Response<BoxBody> {
 /// The service of one worker.
 pub struct Front {
     worker: Rc<Worker>,
+    scheme: Scheme,
     app: Rc<dyn Fn(Request) -> Pending>,
 }
 
@@ -81,7 +90,7 @@ impl Service<Request> for Front {
     }
 
     fn call(&self, request: Request) -> Answering {
-        let Some(reply) = redirect::answer(&self.worker, request.head()) else {
+        let Some(reply) = redirect::answer(&self.worker, request.head(), self.scheme) else {
             return Answering::Later((self.app)(request));
         };
         let Some(kept) = reply.wait_for else {

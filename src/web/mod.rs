@@ -28,7 +28,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Live};
+use crate::domain::hit::Scheme;
 use crate::domain::judgement::RuleSetId;
 use crate::journal::Journal;
 use crate::judge::{Agents, RuleSet};
@@ -46,8 +47,10 @@ use worker::Worker;
 /// Parts of the application that routes use. Built by `app`.
 #[derive(Debug)]
 pub struct Parts {
-    /// Checked configuration.
+    /// Checked configuration, as of the start.
     pub config: Config,
+    /// What of it may change since.
+    pub live: Arc<ArcSwap<Live>>,
     /// What tracked links begin with; no slash at the end.
     pub base_url: String,
     /// The clock.
@@ -86,14 +89,15 @@ pub struct Parts {
 /// Routes of the public listener without its front: for a listener that brings an App for each of
 /// its workers, each of which takes a ring of the journal.
 pub fn public(parts: web::Data<Parts>) -> impl Fn(&mut web::ServiceConfig) + Clone {
-    move |config| everything(Rc::new(Worker::new(parts.clone())))(config)
+    move |config| everything(Worker::of_this_thread(&parts), Scheme::Http)(config)
 }
 
-/// Routes of the public listener, for one worker.
-fn everything(worker: Rc<Worker>) -> impl FnOnce(&mut web::ServiceConfig) {
+/// Routes of the public listener, for one worker and the connections that speak `scheme`.
+fn everything(worker: Rc<Worker>, scheme: Scheme) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         config
             .app_data(worker)
+            .app_data(scheme)
             .default_service(web::to(redirect::answer_all));
     }
 }

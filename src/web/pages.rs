@@ -180,7 +180,7 @@ impl Pages {
 
 /// The host's own pages: what this is and whom to write to.
 pub(super) fn answer(parts: &Parts, request: &HttpRequest) -> HttpResponse {
-    let face = &parts.config.face;
+    let face = &parts.live.load().face;
     if request.uri().path().starts_with("/hooks/") {
         // Delivery events come by `/api/v1/deliveries`; no source is known here yet.
         return respond::text(StatusCode::NOT_FOUND, "no such source");
@@ -215,7 +215,7 @@ pub(super) fn answer(parts: &Parts, request: &HttpRequest) -> HttpResponse {
 /// RFC 9116. Its `Expires` is a year ahead of the request: as long as somebody runs this, the
 /// contact of its configuration holds.
 fn security_txt(parts: &Parts) -> HttpResponse {
-    let contact = &parts.config.face.contact;
+    let contact = &parts.live.load().face.contact;
     let scheme = if contact.contains(':') { "" } else { "mailto:" };
     let expires = parts.clock.now().plus(364 * 86_400 * 1_000_000);
     let text = format!(

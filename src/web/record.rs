@@ -1,7 +1,6 @@
 //! From a request to a kept hit: what was seen, how it is judged, what may be recorded.
 
 use std::fmt::Write;
-use std::net::{IpAddr, Ipv4Addr};
 
 use actix_http::RequestHead;
 use actix_web::http::{Method as HttpMethod, Version};
@@ -25,13 +24,16 @@ pub(super) struct Seen<'r> {
     pub(super) at: Micros,
     pub(super) method: Method,
     client: Client,
+    /// Levels of the installation: of every hit, and of one whose browser asks for privacy.
+    recorded: (PrivacyLevel, PrivacyLevel),
     http: HttpVersion,
     /// Sum of the hashes of the names that no rule reads.
     other_names: u64,
 }
 
 impl<'r> Seen<'r> {
-    pub(super) fn new(worker: &Worker, head: &'r RequestHead) -> Self {
+    /// Reads a request that came over `scheme`.
+    pub(super) fn new(worker: &Worker, head: &'r RequestHead, scheme: Scheme) -> Self {
         let mut headers = Headers::default();
         let mut other_names = 0_u64;
         for (name, value) in &head.headers {
@@ -39,10 +41,11 @@ impl<'r> Seen<'r> {
                 other_names = other_names.wrapping_add(worker.ids.of_name(name));
             }
         }
-        let peer = head
-            .peer_addr
-            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.ip());
-        let trusted = &worker.config.trusted_proxies;
+        let peer = head.peer_addr.map(|peer| peer.ip());
+        let (client, recorded) = worker.with_live(|live| {
+            let client = Client::of(peer, scheme, &head.headers, &live.trusted_proxies);
+            (client, (live.level, live.privacy_signals.level()))
+        });
         Self {
             head,
             headers,
@@ -54,7 +57,8 @@ impl<'r> Seen<'r> {
                 HttpMethod::POST => Method::Post,
                 _ => Method::Other,
             },
-            client: Client::of(peer, Scheme::Http, &head.headers, trusted),
+            client,
+            recorded,
             http: match head.version {
                 Version::HTTP_09 | Version::HTTP_10 => HttpVersion::Http10,
                 Version::HTTP_2 => HttpVersion::Http2,
@@ -65,11 +69,12 @@ impl<'r> Seen<'r> {
     }
 
     /// The strictest level that configuration, campaign and the browser's signals ask for.
-    fn level(&self, parts: &Parts, campaign: PrivacyLevel) -> PrivacyLevel {
-        let level = parts.config.level.strictest(campaign);
+    fn level(&self, campaign: PrivacyLevel) -> PrivacyLevel {
+        let (all, asked) = self.recorded;
+        let level = all.strictest(campaign);
         let said = |value: Option<&[u8]>| value == Some(b"1".as_slice());
         if said(self.headers.sec_gpc) || said(self.headers.dnt) {
-            return level.strictest(parts.config.privacy_signals.level());
+            return level.strictest(asked);
         }
         level
     }
@@ -134,7 +139,7 @@ impl Asked {
 /// Judges a hit; `None` where its level is `none`.
 pub(super) fn judged(worker: &Worker, seen: &Seen<'_>, asked: &Asked) -> Option<Hit> {
     let parts: &Parts = worker;
-    let level = seen.level(parts, asked.level);
+    let level = seen.level(asked.level);
     if level == PrivacyLevel::None {
         return None;
     }

@@ -8,7 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::domain::campaign::{LinkKind, PrivacyLevel};
-use crate::domain::hit::{Answer, HitKind, Method, TokenState};
+use crate::domain::hit::{Answer, HitKind, Method, Scheme, TokenState};
 use crate::domain::keys::{KeyState, TenantKeys};
 use crate::domain::message::{RecipientKey, decimal};
 use crate::domain::record::Target;
@@ -29,8 +29,8 @@ pub(super) struct Reply {
     pub(super) wait_for: Option<Kept>,
 }
 
-/// Answers clicks, opens and short links; `None` for everything else.
-pub(super) fn answer(worker: &Worker, head: &RequestHead) -> Option<Reply> {
+/// Answers clicks, opens and short links that come over `scheme`; `None` for everything else.
+pub(super) fn answer(worker: &Worker, head: &RequestHead, scheme: Scheme) -> Option<Reply> {
     let path = head.uri.path();
     let mut segments = path.strip_prefix('/').unwrap_or(path).splitn(4, '/');
     match (
@@ -39,9 +39,11 @@ pub(super) fn answer(worker: &Worker, head: &RequestHead) -> Option<Reply> {
         segments.next(),
         segments.next(),
     ) {
-        (Some("c"), Some(token), Some(number), None) => Some(content(worker, head, token, number)),
-        (Some("o"), Some(name), None, None) => Some(open(worker, head, name)),
-        (Some(code), None, None, None) => short(worker, head, code),
+        (Some("c"), Some(token), Some(number), None) => {
+            Some(content(worker, head, scheme, (token, number)))
+        }
+        (Some("o"), Some(name), None, None) => Some(open(worker, head, scheme, name)),
+        (Some(code), None, None, None) => short(worker, head, scheme, code),
         _ => None,
     }
 }
@@ -51,7 +53,8 @@ pub(super) async fn answer_all(request: HttpRequest, body: web::Payload) -> Http
     let Some(worker) = request.app_data::<Rc<Worker>>() else {
         return respond::text(StatusCode::INTERNAL_SERVER_ERROR, "no worker");
     };
-    if let Some(reply) = answer(worker, request.head()) {
+    let scheme = scheme(&request);
+    if let Some(reply) = answer(worker, request.head(), scheme) {
         if let Some(kept) = reply.wait_for {
             worker.journal.until_synced(kept).await;
         }
@@ -72,6 +75,12 @@ pub(super) async fn answer_all(request: HttpRequest, body: web::Payload) -> Http
         }
         _ => pages::answer(worker, &request),
     }
+}
+
+/// What the request's connection spoke.
+pub(super) fn scheme(request: &HttpRequest) -> Scheme {
+    let scheme = request.app_data::<Scheme>();
+    scheme.copied().unwrap_or(Scheme::Http)
 }
 
 /// What a token in a URL turned out to be.
@@ -167,8 +176,13 @@ fn is_unfilled(value: &str) -> bool {
         )
 }
 
-fn content(worker: &Worker, head: &RequestHead, token: &str, number: &str) -> Reply {
-    let seen = Seen::new(worker, head);
+fn content(
+    worker: &Worker,
+    head: &RequestHead,
+    scheme: Scheme,
+    (token, number): (&str, &str),
+) -> Reply {
+    let seen = Seen::new(worker, head, scheme);
     let Some(number) = decimal(number).filter(|number| *number > 0) else {
         return unkept(nothing(worker));
     };
@@ -245,8 +259,8 @@ fn respond_click(parts: &Parts, answer: Answer, url: Option<&str>) -> Response<B
     page.into()
 }
 
-fn open(worker: &Worker, head: &RequestHead, name: &str) -> Reply {
-    let seen = Seen::new(worker, head);
+fn open(worker: &Worker, head: &RequestHead, scheme: Scheme, name: &str) -> Reply {
+    let seen = Seen::new(worker, head, scheme);
     let token = name.strip_suffix(".gif").unwrap_or(name);
     let query = head
         .uri
@@ -267,10 +281,10 @@ fn open(worker: &Worker, head: &RequestHead, name: &str) -> Reply {
     }
 }
 
-fn short(worker: &Worker, head: &RequestHead, code: &str) -> Option<Reply> {
+fn short(worker: &Worker, head: &RequestHead, scheme: Scheme, code: &str) -> Option<Reply> {
     let snapshot = worker.catalogue.load();
     let link = snapshot.short_link(code)?;
-    let seen = Seen::new(worker, head);
+    let seen = Seen::new(worker, head, scheme);
     let gone = link.disabled || link.expires_at.is_some_and(|end| end <= seen.at);
     let asked = Asked {
         kind: HitKind::Click,

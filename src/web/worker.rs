@@ -2,9 +2,13 @@
 
 use std::cell::RefCell;
 use std::ops::Deref;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
 
 use actix_web::web;
+use arc_swap::{ArcSwap, Cache};
 
+use crate::config::Live;
 use crate::domain::id_map::IdMap;
 use crate::domain::record::Hit;
 use crate::journal::{Durability, Keeper, Kept, Reason, SideKind};
@@ -16,28 +20,53 @@ use super::ids::Ids;
 /// Agent strings whose facts a worker remembers.
 const AGENTS_MAX: usize = 8_192;
 
+thread_local! {
+    static HERE: RefCell<Weak<Worker>> = const { RefCell::new(Weak::new()) };
+}
+
 /// One worker of the public listener. It reads as the [`Parts`] that all share.
 pub(super) struct Worker {
     parts: web::Data<Parts>,
     /// `None` if the journal has no ring left, which more workers than rings would bring about.
     keeper: Option<RefCell<Keeper>>,
     agents: RefCell<IdMap<u64, AgentFacts>>,
+    live: RefCell<Cache<Arc<ArcSwap<Live>>, Arc<Live>>>,
     pub(super) ids: Ids,
 }
 
 impl Worker {
+    /// The worker of this thread, which several listeners share: one ring is enough for a thread.
+    pub(super) fn of_this_thread(parts: &web::Data<Parts>) -> Rc<Self> {
+        HERE.with_borrow_mut(|here| {
+            let known = here
+                .upgrade()
+                .filter(|worker| Arc::ptr_eq(&Arc::clone(&worker.parts), &Arc::clone(parts)));
+            known.unwrap_or_else(|| {
+                let worker = Rc::new(Self::new(parts.clone()));
+                *here = Rc::downgrade(&worker);
+                worker
+            })
+        })
+    }
+
     /// Takes a ring of the journal until it is dropped.
-    pub(super) fn new(parts: web::Data<Parts>) -> Self {
+    fn new(parts: web::Data<Parts>) -> Self {
         let keeper = parts.journal.keeper().map(RefCell::new);
         if keeper.is_none() {
             tracing::error!("web: a worker has no ring; its hits are answered and not kept");
         }
         Self {
             ids: Ids::new(&parts.id_key),
+            live: RefCell::new(Cache::new(Arc::clone(&parts.live))),
             parts,
             keeper,
             agents: RefCell::default(),
         }
+    }
+
+    /// Asks something of the configuration in force.
+    pub(super) fn with_live<T>(&self, ask: impl FnOnce(&Live) -> T) -> T {
+        ask(self.live.borrow_mut().load())
     }
 
     /// Keeps a hit, and says what to wait for before it may be answered, if anything.

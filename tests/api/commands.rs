@@ -102,7 +102,7 @@ fn mistakes_at_the_start_are_one_clear_line_each() {
     let (code, line) = refused(&["--config", file.to_str().unwrap()]);
     assert_eq!(code, 78);
     assert!(
-        line.contains("cupel.toml:2: unknown field `listen_on`"),
+        line.contains("cupel.toml:2: listen_on: unknown key; did you mean listen?"),
         "{line}"
     );
 

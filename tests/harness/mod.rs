@@ -17,9 +17,10 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// The binary under test.
 pub fn cupel() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cupel"));
-    for name in ["DATA", "LISTEN", "CONTROL", "BASE_URL", "CONFIG"] {
-        command.env_remove(format!("CUPEL_{name}"));
-    }
+    let ours = std::env::vars().filter(|(name, _)| name.starts_with("CUPEL_"));
+    ours.for_each(|(name, _)| {
+        command.env_remove(name);
+    });
     command
 }
 

@@ -63,7 +63,7 @@ impl Replay {
             return lines.finish();
         };
         let config = Config::load(&self.flags())?;
-        telemetry::start_logs(config.log_format, &config.log_filter);
+        telemetry::start_logs(config.log_format, &config.live.log_filter);
         let mut teller = Teller::new();
         let replayed = rt::System::new()
             .block_on(app::replay(&config, &lock, &mut |so_far| {
@@ -83,6 +83,7 @@ impl Replay {
             listen: Some("127.0.0.1:0".to_owned()),
             control: Some("127.0.0.1:0".to_owned()),
             base_url: Some("http://localhost".to_owned()),
+            ..Flags::default()
         }
     }
 

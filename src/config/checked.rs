@@ -1,0 +1,340 @@
+//! The configuration that code may rely on: every key understood and within its bounds, and no two
+//! at odds.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use url::Url;
+
+use crate::domain::destination::usable_host;
+use crate::journal::{Durability, JournalOptions};
+use crate::telemetry::LogFormat;
+
+use super::address::{Address, Place, base_url};
+use super::environment::{self, Variables};
+use super::layers::Layers;
+use super::live::Live;
+use super::reference::keys;
+use super::setting::Origin;
+use super::{ConfigError, Flags, Value, layers};
+
+/// Configuration that code may rely on.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Data directory.
+    pub data: PathBuf,
+    /// Where readers are listened to; at least one.
+    pub listen: Vec<Address>,
+    /// Where API, metrics and health are served.
+    pub control: Address,
+    /// Mode of socket files.
+    pub socket_mode: u32,
+    /// Scheme and authority that tracked links begin with, without a slash at the end; `None`
+    /// stands for the address that the public listener is bound to.
+    pub base_url: Option<String>,
+    /// Every connection of a reader begins with a PROXY header.
+    pub proxy_protocol: bool,
+    /// Certificate of the public listener.
+    pub tls: Option<Certificate>,
+    /// Certificate of the control listener.
+    pub control_tls: Option<Certificate>,
+    /// Certificates of the public listener from an authority.
+    pub acme: Option<Acme>,
+    /// Limits of connections to the public listener.
+    pub http: HttpLimits,
+    /// Limits of the journal.
+    pub journal: JournalOptions,
+    /// Correlation window; `None` leaves it to the rule set.
+    pub window: Option<Duration>,
+    /// Records settled in one transaction.
+    pub settle_records_max: u32,
+    /// ASN table to use instead of the shipped one.
+    pub network_table: Option<PathBuf>,
+    /// Form of log lines.
+    pub log_format: LogFormat,
+    /// What may change while the server runs.
+    pub live: Live,
+    /// Every key with its value, in the order of the example.
+    pub values: Vec<Value>,
+    /// The flags that it was loaded with.
+    pub flags: Flags,
+}
+
+/// Files of a certificate chain and its key, PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The chain, the host's own certificate first.
+    pub chain: PathBuf,
+    /// The key.
+    pub key: PathBuf,
+}
+
+/// How an ACME authority is shown that the hosts lead here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AcmeChallenge {
+    /// RFC 8737: a handshake on port 443.
+    #[default]
+    TlsAlpn01,
+    /// RFC 8555, 8.3: a file on port 80.
+    Http01,
+}
+
+/// Certificates from an ACME authority.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acme {
+    /// Host names; at least one.
+    pub hosts: Vec<String>,
+    /// Where the authority writes to.
+    pub contact: Option<String>,
+    /// URL of the authority's directory.
+    pub directory: String,
+    /// How the hosts are shown to lead here.
+    pub challenge: AcmeChallenge,
+    /// Certificate of the authority's own server, where no public one has signed it.
+    pub ca_certificate: Option<PathBuf>,
+}
+
+/// Limits of connections to the public listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// An idle connection stays open this long.
+    pub keep_alive: Duration,
+    /// The head of a request, a handshake or PROXY header take at most this.
+    pub head: Duration,
+    /// The body of a press takes at most this.
+    pub body: Duration,
+    /// A reader that takes nothing of its answer is cut off after this.
+    pub stalled: Duration,
+    /// Connections of each worker.
+    pub connections_max: usize,
+    /// `/readyz` says that the server stops this long before it does.
+    pub drain: Duration,
+    /// What running requests may take when the server stops.
+    pub stop: Duration,
+}
+
+impl Config {
+    /// Reads flags, environment and file.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with where it is written, its key and a remedy.
+    pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
+        Self::from(flags, &environment::variables())
+    }
+
+    /// Reads it all again with the flags it was loaded with.
+    ///
+    /// # Errors
+    /// As of [`Config::load`].
+    pub fn load_again(&self) -> Result<Self, ConfigError> {
+        Self::load(&self.flags)
+    }
+
+    pub(super) fn from(flags: &Flags, variables: &Variables) -> Result<Self, ConfigError> {
+        let mut layers = layers(flags, variables);
+        let mut config = Self::read(&mut layers);
+        config.agrees(&mut layers);
+        if !layers.problems.is_empty() {
+            layers.problems.sort_by_key(|problem| match problem.origin {
+                Origin::File { line, .. } => line,
+                _ => usize::MAX,
+            });
+            return Err(ConfigError(layers.problems));
+        }
+        config.flags = flags.clone();
+        Ok(config)
+    }
+
+    fn read(layers: &mut Layers) -> Self {
+        let path = |text: &str| Ok::<_, String>(PathBuf::from(text));
+        let one = |text: &str| Address::parse(text);
+        let workers = layers.number("workers", 1..=128);
+        let nowhere = || Address {
+            place: Place::Unix(PathBuf::new()),
+            plain: true,
+        };
+        Self {
+            data: layers.one("data", path),
+            listen: layers.many("listen", one),
+            control: layers.optional("control", one).unwrap_or_else(nowhere),
+            socket_mode: layers.one("socket_mode", mode),
+            base_url: layers.optional("base_url", base_url),
+            proxy_protocol: layers.yes_or_no("proxy_protocol"),
+            tls: certificate(layers, "tls.certificate", "tls.key"),
+            control_tls: certificate(layers, "tls.control_certificate", "tls.control_key"),
+            acme: acme(layers),
+            http: http(layers),
+            journal: journal(layers, workers.unwrap_or_else(cores)),
+            window: layers.time("settle.window_seconds", 0..=3_600),
+            settle_records_max: layers
+                .number("settle.records_max", 1..=100_000)
+                .unwrap_or(1),
+            network_table: layers.optional("network.table", path),
+            log_format: layers
+                .word(
+                    "log.format",
+                    &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+                )
+                .unwrap_or_default(),
+            live: Live::read(layers),
+            values: keys().iter().map(|key| Value::of(key, layers)).collect(),
+            flags: Flags::default(),
+        }
+    }
+
+    /// Notes keys that are at odds with each other.
+    fn agrees(&self, layers: &mut Layers) {
+        let unspecified = |it: &Address| it.tcp().is_some_and(|it| it.ip().is_unspecified());
+        if self.listen.is_empty() && layers.problems.is_empty() {
+            layers.refuse("listen", "names no address");
+        }
+        let first = self.listen.first();
+        let unnamed = first.is_some_and(|it| unspecified(it) || it.tcp().is_none());
+        if unnamed && self.base_url.is_none() && !layers.is_set("base_url") {
+            let what = "say what links begin with, such as https://t.example.com";
+            layers.refuse("base_url", what);
+        }
+        let loopback = |it: &Address| it.tcp().is_none_or(|it| it.ip().is_loopback());
+        let in_clear = layers.yes_or_no("control_without_tls");
+        // API keys would cross the network in clear text.
+        if !loopback(&self.control) && self.control_tls.is_none() && !in_clear {
+            let what = format!(
+                "{} is not a loopback address; set tls.control_certificate and tls.control_key, \
+                 or control_without_tls where the network itself is encrypted",
+                self.control.place
+            );
+            layers.refuse("control", what);
+        }
+        if self.proxy_protocol && self.live.trusted_proxies.is_empty() {
+            let what = "needs trusted_proxies: the header is taken from nobody else";
+            layers.refuse("proxy_protocol", what);
+        }
+        if self.tls.is_some() && self.acme.is_some() {
+            let what = "is at odds with tls.certificate: take one of them away";
+            layers.refuse("acme.hosts", what);
+        }
+        if self.acme.is_some() && self.listen.iter().all(|it| it.plain) {
+            let what = "needs a listen address that speaks TLS, such as 0.0.0.0:443";
+            layers.refuse("acme.hosts", what);
+        }
+    }
+}
+
+/// One worker per core.
+fn cores() -> u8 {
+    let cores = std::thread::available_parallelism();
+    cores.map_or(1, |cores| u8::try_from(cores.get()).unwrap_or(128).min(128))
+}
+
+fn mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o777);
+    mode.ok_or_else(|| format!("{text:?} is no access such as \"0660\""))
+}
+
+fn readable(path: &str) -> Result<PathBuf, String> {
+    let readable = std::fs::File::open(path).map(|_| PathBuf::from(path));
+    readable.map_err(|why| format!("cannot read {path}: {why}"))
+}
+
+fn certificate(layers: &mut Layers, chain: &str, key: &str) -> Option<Certificate> {
+    for (one, other) in [(chain, key), (key, chain)] {
+        if layers.is_set(one) && !layers.is_set(other) {
+            layers.refuse(one, format!("needs {other} beside it"));
+        }
+    }
+    let (chain, key) = (
+        layers.optional(chain, readable),
+        layers.optional(key, readable),
+    );
+    let (chain, key) = (chain?, key?);
+    Some(Certificate { chain, key })
+}
+
+fn acme(layers: &mut Layers) -> Option<Acme> {
+    let acme = Acme {
+        hosts: layers.many("acme.hosts", acme_host),
+        contact: layers.optional("acme.contact", |text| match text.split_once('@') {
+            Some((name, host)) if !name.is_empty() && !host.is_empty() => Ok(text.to_owned()),
+            _ => Err(format!("{text:?} is no e-mail address")),
+        }),
+        directory: layers.one("acme.directory", |text| match Url::parse(text) {
+            Ok(url) if url.scheme() == "https" => Ok(text.to_owned()),
+            _ => Err(format!("{text:?} is no https URL")),
+        }),
+        challenge: layers
+            .word(
+                "acme.challenge",
+                &[
+                    ("tls-alpn-01", AcmeChallenge::TlsAlpn01),
+                    ("http-01", AcmeChallenge::Http01),
+                ],
+            )
+            .unwrap_or_default(),
+        ca_certificate: layers.optional("acme.ca_certificate", readable),
+    };
+    (!acme.hosts.is_empty()).then_some(acme)
+}
+
+/// A name that an authority can look up.
+fn acme_host(text: &str) -> Result<String, String> {
+    let host = text.to_ascii_lowercase();
+    let url = Url::parse(&format!("https://{host}/"));
+    let named = url.as_ref().is_ok_and(|url| {
+        usable_host(url) && url.domain() == Some(host.as_str()) && !host.contains(['*', ':'])
+    });
+    if named {
+        Ok(host)
+    } else {
+        Err(format!("{text:?} is no host name such as t.example.com"))
+    }
+}
+
+fn http(layers: &mut Layers) -> HttpLimits {
+    let mut time = |key: &str, bounds| layers.time(key, bounds).unwrap_or_default();
+    HttpLimits {
+        keep_alive: time("http.keep_alive_seconds", 1..=3_600),
+        head: time("http.head_seconds_max", 1..=300),
+        body: time("http.body_seconds_max", 1..=300),
+        stalled: time("http.stalled_seconds_max", 1..=3_600),
+        drain: time("http.drain_seconds", 0..=600),
+        stop: time("http.stop_seconds_max", 1..=600),
+        connections_max: layers
+            .number("http.connections_max", 1..=1_000_000)
+            .unwrap_or(1),
+    }
+}
+
+fn journal(layers: &mut Layers, workers: u8) -> JournalOptions {
+    let time = |layers: &mut Layers, key, bounds| layers.time(key, bounds).unwrap_or_default();
+    let slots = layers
+        .number("journal.ring_slots", 128..=1 << 20)
+        .unwrap_or(128);
+    if !u32::is_power_of_two(slots) {
+        layers.refuse("journal.ring_slots", format!("{slots} is no power of two"));
+    }
+    JournalOptions {
+        durability: layers
+            .word(
+                "journal.durability",
+                &[("group", Durability::Group), ("sync", Durability::Sync)],
+            )
+            .unwrap_or_default(),
+        sync_wait: time(layers, "journal.sync_wait_ms_max", 1..=1_000),
+        rings: workers,
+        ring_directory: layers.optional("journal.ring_directory", |text| {
+            Ok::<_, String>(Path::new(text).to_owned())
+        }),
+        ring_slots: slots,
+        sync_every: time(layers, "journal.sync_ms_max", 1..=50),
+        segment_bytes_max: layers.bytes("journal.segment_bytes_max", 65_536..=1 << 30),
+        keep: time(layers, "journal.keep_hours", 1..=720),
+        spool_keep: time(layers, "journal.spool_days", 1..=365),
+        spool_bytes_max: layers.bytes("journal.spool_bytes_max", 0..=u64::MAX),
+        bytes_max: layers.bytes("journal.bytes_max", 0..=u64::MAX),
+        side_texts_per_hour_max: layers
+            .number("journal.side_texts_per_hour_max", 0..=u32::MAX)
+            .unwrap_or_default(),
+    }
+}
