@@ -10,7 +10,7 @@
 )]
 
 use std::hint::black_box;
-use std::net::{IpAddr, TcpListener};
+use std::net::IpAddr;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use actix_http::Request;
 use actix_http::test::TestRequest;
 use actix_service::{Service, ServiceFactory};
 use criterion::{Criterion, criterion_group, criterion_main};
-use cupel::app::{App, DirectoryLock, Listeners, open_key_ring};
+use cupel::app::{App, DirectoryLock, open_key_ring};
 use cupel::config::{Config, Flags};
 use cupel::domain::campaign::{CampaignId, LinkKind, LinkNumber, PrivacyLevel, TenantId};
 use cupel::domain::destination::Destination;
@@ -35,6 +35,7 @@ use cupel::domain::time::Micros;
 use cupel::domain::token::{Minted, Token};
 use cupel::journal::{Journal, JournalOptions};
 use cupel::judge::{self, AgentFacts, Agents, Headers, Observed, RuleSet};
+use cupel::listen::Listeners;
 use cupel::network::Networks;
 use cupel::resolve::{Campaign, Catalogue, Change, Link};
 
@@ -263,14 +264,11 @@ fn whole(bench: &mut Criterion) {
         data: Some(data),
         ..Flags::default()
     };
-    let socket = || TcpListener::bind("127.0.0.1:0").unwrap();
-    let listeners = Listeners {
-        public: socket(),
-        control: socket(),
-    };
     actix_web::rt::System::new().block_on(async {
         let config = Config::load(&flags).unwrap();
-        let app = App::build(config, lock, listeners, None).await.unwrap();
+        let app = App::build(config, lock, Listeners::default(), None)
+            .await
+            .unwrap();
         let front = app.public_service().new_service(()).await.unwrap();
         let journal = Arc::clone(app.journal());
         while_it_moves(&journal, || {

@@ -9,6 +9,7 @@ pub mod config;
 pub mod domain;
 pub mod journal;
 pub mod judge;
+pub mod listen;
 pub mod network;
 pub mod resolve;
 pub mod rewrite;

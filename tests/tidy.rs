@@ -38,6 +38,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "stats", "store",
         ],
     ),
+    ("listen", &["config", "domain", "web"]),
     (
         "cli",
         &[
@@ -47,6 +48,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "domain",
             "journal",
             "judge",
+            "listen",
             "network",
             "resolve",
             "settle",
@@ -59,8 +61,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "clock", "config", "domain", "journal", "judge", "network", "resolve", "settle",
-            "shutdown", "store", "web",
+            "clock", "config", "domain", "journal", "judge", "listen", "network", "resolve",
+            "settle", "shutdown", "store", "web",
         ],
     ),
 ];

@@ -11,7 +11,6 @@ use actix_web::{rt, web as actix};
 use crate::domain::time::Micros;
 use crate::journal::Journal;
 use crate::judge::RuleSet;
-use crate::network::FileStamp;
 use crate::resolve::Change;
 use crate::settle::Settler;
 use crate::shutdown::Stop;
@@ -24,8 +23,6 @@ const SETTLE_EVERY: Duration = Duration::from_millis(100);
 const STORE_RETRY: Duration = Duration::from_secs(1);
 /// How often old segments are deleted.
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
-/// How often files that may change are looked at.
-const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);
 /// Entries of the catalogue that are given back to a store at once.
 const GIVE_BACK_MAX: usize = 10_000;
 /// What settling may take when the server stops; the rest waits in the journal.
@@ -233,7 +230,7 @@ fn is_busy(error: &StoreError) -> bool {
     }
 }
 
-async fn wait(time: Duration, stop: &Stop) {
+pub(super) async fn wait(time: Duration, stop: &Stop) {
     let over = rt::time::timeout(time, stop.wait()).await;
     tracing::trace!(stopped = over.is_ok(), "app: waited");
 }
@@ -294,21 +291,5 @@ async fn give_back(
         }
         entries += some.len();
         web::adopt(store, &some, now).await?;
-    }
-}
-
-/// Takes over an ASN table whose file has changed.
-pub(super) async fn housekeeping(parts: actix::Data<Parts>, stop: Stop) {
-    let Some(table) = parts.config.network_table.clone() else {
-        return;
-    };
-    let mut stamp = FileStamp::default();
-    while !stop.asked() {
-        match parts.networks.reload_if_changed(&table, &mut stamp) {
-            Ok(true) => tracing::info!(table = %table.display(), "app: took over a new ASN table"),
-            Ok(false) => {}
-            Err(error) => tracing::error!(%error, "app: kept the old ASN table"),
-        }
-        wait(HOUSEKEEPING_EVERY, &stop).await;
     }
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
+use crate::listen::{Listener, Socket};
 use crate::resolve::{KeyRing, KeyRingError};
 use crate::web::NewKey;
 
@@ -89,10 +90,13 @@ pub fn open_key_ring(data: &Path) -> Result<KeyRing, KeyRingError> {
     KeyRing::open(&data.join("keys"), fresh)
 }
 
+/// Name of the socket file in a data directory.
+pub(super) const CONTROL_SOCKET: &str = "control.sock";
+
 /// The socket through which commands on this machine reach the server without a key: who may
 /// open it may read the data directory.
-pub(super) fn control_socket(data: &Path) -> Option<UnixListener> {
-    let path = data.join("control.sock");
+pub(super) fn control_socket(data: &Path) -> Option<Listener> {
+    let path = data.join(CONTROL_SOCKET);
     remove_socket(data);
     let bound = UnixListener::bind(&path).and_then(|listener| {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
@@ -104,10 +108,14 @@ pub(super) fn control_socket(data: &Path) -> Option<UnixListener> {
             tracing::warn!(%path, %error, "app: no control socket; commands need a key");
         })
         .ok()
+        .map(|socket| Listener {
+            socket: Socket::Unix(socket),
+            secure: false,
+        })
 }
 
 pub(super) fn remove_socket(data: &Path) {
-    let path = data.join("control.sock");
+    let path = data.join(CONTROL_SOCKET);
     match fs::remove_file(&path) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {}

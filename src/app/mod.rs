@@ -6,56 +6,42 @@
 
 mod background;
 mod directory;
+mod housekeeping;
 mod replay;
 
-use std::net::{SocketAddr, TcpListener};
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix_http::{HttpService, KeepAlive};
 use actix_server::Server;
-use actix_web::{App as Routes, HttpServer, rt, web as actix};
+use actix_web::{rt, web as actix};
 use anyhow::Context as _;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Certificate, Config};
 use crate::domain::campaign::TenantId;
 use crate::domain::hit::Scheme;
 use crate::journal::Journal;
 use crate::judge::{Agents, RuleSet};
+use crate::listen::{CertificateFiles, Certificates, Listeners, serve_control, serve_public};
 use crate::network::{AsnTable, NetworkLists, Networks};
 use crate::resolve::Catalogue;
 use crate::settle::{SettleOptions, Settler};
 use crate::shutdown::Stop;
 use crate::store::Scope;
-use crate::web::{self, LocalSocket, NewKey, Pages, Parts};
+use crate::web::{self, LastReload, NewKey, Pages, Parts};
 
 use background::{
-    AskWhenDropped, JournalThreads, housekeeping, last_settle, open_store, settle_loop,
-    stop_on_signal,
+    AskWhenDropped, JournalThreads, last_settle, open_store, settle_loop, stop_on_signal,
 };
-use directory::{control_socket, remove_socket};
+use directory::{CONTROL_SOCKET, control_socket, remove_socket};
+
+use housekeeping::{housekeeping, reload_on_signal};
 
 pub use directory::{DirectoryError, DirectoryLock, open_key_ring, write_key_file};
 pub use replay::{Outlook, Replayed, replay};
-
-/// What running requests may take when the server stops.
-const LAST_REQUESTS_SECONDS_MAX: u64 = 5;
-/// How long an idle connection stays open.
-const KEEP_ALIVE: KeepAlive = KeepAlive::Timeout(Duration::from_secs(5));
-
-/// Sockets to serve on; the caller binds them.
-#[derive(Debug)]
-pub struct Listeners {
-    /// For readers.
-    pub public: TcpListener,
-    /// For API, metrics and health.
-    pub control: TcpListener,
-}
 
 /// The application, built and not yet serving.
 #[derive(Debug)]
@@ -63,8 +49,33 @@ pub struct App {
     parts: actix::Data<Parts>,
     settler: Settler,
     listeners: Listeners,
+    certificates: Certified,
     data: PathBuf,
     _lock: DirectoryLock,
+}
+
+/// Certificates of the listeners, and the files that they come from.
+#[derive(Debug, Default)]
+struct Certified {
+    public: Option<Arc<Certificates>>,
+    control: Option<Arc<Certificates>>,
+    files: Vec<(CertificateFiles, Arc<Certificates>)>,
+}
+
+impl Certified {
+    fn read(config: &Config) -> anyhow::Result<Self> {
+        let mut certified = Self::default();
+        let mut open = |files: Option<&Certificate>| -> anyhow::Result<_> {
+            let Some(files) = files else { return Ok(None) };
+            let (files, certificates) = CertificateFiles::open(files)?;
+            certified.files.push((files, Arc::clone(&certificates)));
+            Ok(Some(certificates))
+        };
+        let public = open(config.tls.as_ref())?;
+        let control = open(config.control_tls.as_ref())?;
+        (certified.public, certified.control) = (public, control);
+        Ok(certified)
+    }
 }
 
 impl App {
@@ -89,11 +100,8 @@ impl App {
         let rules = Arc::new(RuleSet::shipped()?);
         let options = settle_options(&config, &rules);
         let settler = Settler::new(Arc::clone(&journal), Arc::clone(&rules), &data, options)?;
-        let listen = listeners.public.local_addr().context("public listener")?;
-        let base_url = config
-            .base_url
-            .clone()
-            .unwrap_or_else(|| format!("http://{listen}"));
+        let certificates = Certified::read(&config)?;
+        let base_url = base_url(&config, &listeners);
         let parts = Parts {
             base_url,
             clock: Clock,
@@ -108,7 +116,8 @@ impl App {
             rules,
             earlier_rules: ArcSwap::default(),
             store: ArcSwapOption::empty(),
-            pages: Pages::new(config.live.face.clone())?,
+            last_reload: Mutex::new(LastReload::at_start(&config, Clock.now())),
+            pages: ArcSwap::from_pointee(Pages::new(config.live.face.clone())?),
             live: Arc::new(ArcSwap::from_pointee(config.live.clone())),
             counters: web::Counters::default(),
             metrics,
@@ -118,6 +127,7 @@ impl App {
             parts: actix::Data::new(parts),
             settler,
             listeners,
+            certificates,
             data,
             _lock: lock,
         };
@@ -127,15 +137,10 @@ impl App {
         Ok(app)
     }
 
-    /// Addresses of the public and the control listener.
-    ///
-    /// # Errors
-    /// A socket has no address.
-    pub fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
-        Ok((
-            self.listeners.public.local_addr()?,
-            self.listeners.control.local_addr()?,
-        ))
+    /// The sockets that it serves on.
+    #[must_use]
+    pub const fn listeners(&self) -> &Listeners {
+        &self.listeners
     }
 
     /// What tracked links begin with.
@@ -191,21 +196,43 @@ impl App {
             parts,
             settler,
             listeners,
+            certificates,
             data,
             _lock,
         } = self;
-        let socket = control_socket(&data);
-        let public = serve_public(listeners.public, parts.clone())?;
-        let control = serve_control(listeners.control, socket, parts.clone())?;
-        let handles = [public.handle(), control.handle()];
+        let Listeners {
+            public,
+            mut control,
+        } = listeners;
+        control.extend(control_socket(&data));
+        let public = serve_public(public, &parts, certificates.public.as_ref())?;
+        let local = data.join(CONTROL_SOCKET);
+        let control = serve_control(control, &local, &parts, certificates.control.as_ref())?;
+        let handles: Vec<_> = public
+            .iter()
+            .chain([&control])
+            .map(Server::handle)
+            .collect();
         let journal = JournalThreads::start(&parts.journal, &stop)?;
         let signals = rt::spawn(stop_on_signal(stop.clone()));
         let settling = settle_loop(parts.clone(), settler, data.clone(), stop.clone());
         // Each of these ends when it is stopped; one that ends by itself stops the others.
         let settling = rt::spawn(with_all(settling, stop.clone()));
+        let without = stop.clone();
+        let public = async move {
+            match public {
+                Some(server) => server.await,
+                None => {
+                    without.wait().await;
+                    Ok(())
+                }
+            }
+        };
         let public = rt::spawn(with_all(public, stop.clone()));
         let control = rt::spawn(with_all(control, stop.clone()));
-        let keeping = rt::spawn(housekeeping(parts.clone(), stop.clone()));
+        let reloading = rt::spawn(reload_on_signal(parts.clone(), stop.clone()));
+        let keeping = housekeeping(parts.clone(), certificates.files, stop.clone());
+        let keeping = rt::spawn(keeping);
         stop.wait().await;
         for handle in handles {
             handle.stop(true).await;
@@ -213,6 +240,7 @@ impl App {
         let ended = public.await;
         let ended_too = control.await;
         keeping.await.context("housekeeping")?;
+        reloading.await.context("reloading")?;
         let mut settled = settling.await.context("settling");
         // Its last sync may take long; signals are heard meanwhile.
         rt::task::spawn_blocking(move || journal.stop())
@@ -233,53 +261,21 @@ impl App {
     }
 }
 
+/// What links begin with where nobody said: the first address that readers are listened to on.
+fn base_url(config: &Config, listeners: &Listeners) -> String {
+    let named = config.base_url.clone();
+    let asked = config.acme.as_ref().and_then(|acme| acme.hosts.first());
+    let first = listeners.public.first();
+    named
+        .or_else(|| asked.map(|host| format!("https://{host}")))
+        .or_else(|| first.map(ToString::to_string))
+        .unwrap_or_else(|| "http://localhost".to_owned())
+}
+
 /// Runs a part; when it ends, by a panic too, everything is asked to.
 async fn with_all<T>(part: impl Future<Output = T>, stop: Stop) -> T {
     let _asked = AskWhenDropped(stop);
     part.await
-}
-
-fn serve_public(listener: TcpListener, parts: actix::Data<Parts>) -> std::io::Result<Server> {
-    let address = listener.local_addr()?;
-    let workers = usize::from(parts.config.journal.rings);
-    let service = move || {
-        HttpService::build()
-            .keep_alive(KEEP_ALIVE)
-            .client_request_timeout(Duration::from_secs(10))
-            .client_disconnect_timeout(Duration::from_secs(2))
-            .local_addr(address)
-            .h1(web::FrontFactory::new(parts.clone(), Scheme::Http))
-            .tcp()
-    };
-    let server = Server::build()
-        .workers(workers)
-        .shutdown_timeout(LAST_REQUESTS_SECONDS_MAX)
-        .disable_signals()
-        .listen("public", listener, service)?;
-    Ok(server.run())
-}
-
-fn serve_control(
-    listener: TcpListener,
-    socket: Option<UnixListener>,
-    parts: actix::Data<Parts>,
-) -> std::io::Result<Server> {
-    let routes = move || Routes::new().configure(web::control(parts.clone()));
-    let server = HttpServer::new(routes)
-        .on_connect(|connection, data| {
-            if connection.is::<rt::net::UnixStream>() {
-                data.insert(LocalSocket);
-            }
-        })
-        .workers(2)
-        .shutdown_timeout(LAST_REQUESTS_SECONDS_MAX)
-        .disable_signals()
-        .listen(listener)?;
-    let server = match socket {
-        Some(socket) => server.listen_uds(socket)?,
-        None => server,
-    };
-    Ok(server.run())
 }
 
 fn settle_options(config: &Config, rules: &RuleSet) -> SettleOptions {

@@ -1,5 +1,6 @@
 //! Commands: one file each. A command reads its arguments, calls, and prints.
 
+mod config;
 mod geoip;
 mod journal;
 mod keys;
@@ -27,6 +28,9 @@ struct Cli {
 enum Command {
     /// Answer links, pixels and pages, and the API
     Serve(serve::Serve),
+    /// Check, show and reload the configuration
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Make API keys; rotate, retire and revoke the keys that sign tokens
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -117,6 +121,7 @@ pub fn run() -> ExitCode {
     };
     let done = match cli.command {
         Command::Serve(command) => command.run(),
+        Command::Config(command) => command.run(),
         Command::Keys(command) => command.run(),
         Command::Journal(command) => command.run(),
         Command::Geoip(command) => command.run(),

@@ -25,6 +25,17 @@ pub(super) fn variables() -> Variables {
         .collect()
 }
 
+/// Names of the sockets that systemd passes, in their order.
+pub(super) fn passed_socket_names() -> Vec<String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the room that reads the environment"
+    )]
+    let names = std::env::var_os("LISTEN_FDNAMES").and_then(|names| names.into_string().ok());
+    let names = names.unwrap_or_default();
+    names.split(':').map(str::to_owned).collect()
+}
+
 /// What is set by them. A variable that is empty is as good as none: compose files write such.
 pub(super) fn read(variables: &Variables, problems: &mut Vec<Problem>) -> Vec<Setting> {
     let mut settings = Vec::new();

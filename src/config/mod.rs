@@ -196,6 +196,12 @@ impl Value {
     }
 }
 
+/// Names of the sockets that systemd passes, in their order.
+#[must_use]
+pub fn passed_socket_names() -> Vec<String> {
+    environment::passed_socket_names()
+}
+
 /// The configuration file that these flags lead to, if there is one.
 fn file_of(flags: &Flags, variables: &environment::Variables) -> Option<PathBuf> {
     let named = flags.config.clone();

@@ -1,8 +1,6 @@
 //! Action and unsubscribe links: a page with a button for whoever looks, an act for whoever
 //! presses. GET and HEAD never act; only a POST with the act tag does, and only once it is kept.
 
-use std::time::Duration;
-
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HOST, ORIGIN};
 use actix_web::{HttpRequest, HttpResponse, rt, web};
@@ -23,8 +21,6 @@ use super::{Parts, respond};
 
 /// Longest body of a press or one-click unsubscribe.
 const BODY_BYTES_MAX: usize = 16 << 10;
-/// How long a body may take to come.
-const BODY_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// What a URL of an act asks for, resolved.
 struct Wanted {
@@ -55,7 +51,7 @@ pub(super) async fn answer(
     };
     if !takes_acts(worker, asked_host(request)) {
         keep(worker, &seen, &wanted.asked.answered(Answer::Refused));
-        return worker.pages.refused();
+        return worker.pages.load().refused();
     }
     match seen.method {
         Method::Post => press(worker, request, body, &seen, wanted).await,
@@ -147,10 +143,10 @@ fn page(worker: &Worker, seen: &Seen<'_>, wanted: Wanted) -> HttpResponse {
     };
     keep(worker, seen, &wanted.asked.answered(answer));
     match answer {
-        Answer::Page if wanted.unsubscribe => worker.pages.unsubscribe(wanted.link.as_ref()),
+        Answer::Page if wanted.unsubscribe => worker.pages.load().unsubscribe(wanted.link.as_ref()),
         Answer::Page => match &wanted.link {
-            Some(link) => worker.pages.action(link),
-            None => worker.pages.not_found(),
+            Some(link) => worker.pages.load().action(link),
+            None => worker.pages.load().not_found(),
         },
         Answer::Speculation => respond::too_early(),
         other => refused(worker, other),
@@ -159,10 +155,10 @@ fn page(worker: &Worker, seen: &Seen<'_>, wanted: Wanted) -> HttpResponse {
 
 fn refused(parts: &Parts, answer: Answer) -> HttpResponse {
     match answer {
-        Answer::Gone => parts.pages.gone(),
-        Answer::AskedAgain => parts.pages.ask_again(),
-        Answer::Refused => parts.pages.refused(),
-        _ => parts.pages.not_found(),
+        Answer::Gone => parts.pages.load().gone(),
+        Answer::AskedAgain => parts.pages.load().ask_again(),
+        Answer::Refused => parts.pages.load().refused(),
+        _ => parts.pages.load().not_found(),
     }
 }
 
@@ -176,9 +172,13 @@ async fn press(
     if wanted.act.is_none() {
         // Whoever has no act tag need not be listened to.
         keep(worker, seen, &wanted.asked);
-        return worker.pages.not_found();
+        return worker.pages.load().not_found();
     }
-    let read = rt::time::timeout(BODY_WAIT_MAX, body.to_bytes_limited(BODY_BYTES_MAX)).await;
+    let read = rt::time::timeout(
+        worker.config.http.body,
+        body.to_bytes_limited(BODY_BYTES_MAX),
+    )
+    .await;
     let body = match read {
         Ok(Ok(Ok(body))) => body,
         Ok(Ok(Err(_))) => return respond::text(StatusCode::BAD_REQUEST, "the body broke off"),
@@ -214,13 +214,13 @@ async fn press(
     if let Err(error) = keep_act(worker, seen, &asked, &Act { via, ..act }).await {
         worker.counters.act_failed();
         tracing::error!(%error, "web: an act could not be kept and was answered 503");
-        return worker.pages.try_again();
+        return worker.pages.load().try_again();
     }
     let url = wanted.link.as_ref().filter(|link| !link.disabled);
     match url {
         _ if one_click => respond::text(StatusCode::OK, "unsubscribed"),
         Some(link) => respond::see_other(&fill::fill(&link.destination, query)),
-        None => worker.pages.unsubscribed(),
+        None => worker.pages.load().unsubscribed(),
     }
 }
 

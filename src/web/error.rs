@@ -7,6 +7,7 @@ use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde_json::{Value, json};
 
+use crate::config::ConfigError;
 use crate::journal::JournalError;
 use crate::resolve::KeyRingError;
 use crate::store::{Scope, StoreError};
@@ -16,6 +17,8 @@ use crate::store::{Scope, StoreError};
 pub(super) enum WebError {
     /// A member of the body, or a parameter of the query, is not acceptable.
     Invalid { pointer: String, detail: String },
+    /// The configuration is refused.
+    Configuration(ConfigError),
     /// The path takes other methods.
     Method,
     /// There is nothing at this path.
@@ -45,6 +48,7 @@ impl WebError {
     fn title(&self) -> &'static str {
         match self {
             Self::Invalid { .. } => "The request is not acceptable",
+            Self::Configuration(_) => "The configuration is refused",
             Self::NotFound(_) => "There is no such thing",
             Self::Method => "Another method is needed",
             Self::Conflict { .. } => "It collides with what is there",
@@ -68,6 +72,7 @@ impl fmt::Display for WebError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid { detail, .. } | Self::Conflict { detail, .. } => out.write_str(detail),
+            Self::Configuration(error) => error.fmt(out),
             Self::Method => out.write_str("this path takes other methods"),
             Self::NotFound(what) => write!(out, "no such {what}"),
             Self::Unauthorised(why) => out.write_str(why),
@@ -82,7 +87,7 @@ impl fmt::Display for WebError {
 impl ResponseError for WebError {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Invalid { .. } | Self::Configuration(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict { .. } => StatusCode::CONFLICT,
@@ -122,6 +127,12 @@ impl ResponseError for WebError {
             _ => {}
         }
         answer.body(problem.to_string())
+    }
+}
+
+impl From<ConfigError> for WebError {
+    fn from(error: ConfigError) -> Self {
+        Self::Configuration(error)
     }
 }
 

@@ -15,6 +15,7 @@ mod ids;
 mod pages;
 mod record;
 mod redirect;
+mod reload;
 mod respond;
 mod spooling;
 mod worker;
@@ -41,6 +42,7 @@ pub use auth::{LocalSocket, NewKey};
 pub use counters::Counters;
 pub use front::FrontFactory;
 pub use pages::Pages;
+pub use reload::{LastReload, Reloaded};
 
 use worker::Worker;
 
@@ -78,8 +80,10 @@ pub struct Parts {
     pub earlier_rules: ArcSwap<HashMap<RuleSetId, Arc<RuleSet>>>,
     /// The store, while it is available.
     pub store: ArcSwapOption<Store>,
+    /// The configuration as it was last read.
+    pub last_reload: Mutex<LastReload>,
     /// Pages, ready to be rendered.
-    pub pages: Pages,
+    pub pages: ArcSwap<Pages>,
     /// What happened, for metrics.
     pub counters: Counters,
     /// The process's metrics, where it exports them.

@@ -191,7 +191,7 @@ pub(super) fn answer(parts: &Parts, request: &HttpRequest) -> HttpResponse {
     }
     match request.uri().path() {
         "/" | "" => {
-            let html = parts.pages.render("root.html", |_| ());
+            let html = parts.pages.load().render("root.html", |_| ());
             respond::page(StatusCode::OK, html, None)
         }
         "/_/cupel.css" => respond::asset("text/css; charset=utf-8", STYLE),

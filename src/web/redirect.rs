@@ -253,8 +253,8 @@ fn respond_click(parts: &Parts, answer: Answer, url: Option<&str>) -> Response<B
         (Answer::Redirected, Some(url)) => return respond::found(url),
         (Answer::Speculation, _) => respond::too_early(),
         (Answer::Refused, _) => respond::not_allowed("GET, HEAD"),
-        (Answer::Gone, _) => parts.pages.gone(),
-        _ => parts.pages.not_found(),
+        (Answer::Gone, _) => parts.pages.load().gone(),
+        _ => parts.pages.load().not_found(),
     };
     page.into()
 }
@@ -309,5 +309,5 @@ fn short(worker: &Worker, head: &RequestHead, scheme: Scheme, code: &str) -> Opt
 /// A request on nothing known: a metric, not a hit.
 pub(super) fn nothing(parts: &Parts) -> HttpResponse {
     parts.counters.unknown();
-    parts.pages.not_found()
+    parts.pages.load().not_found()
 }

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::{App as Routes, HttpServer, rt};
-use cupel::app::{App, DirectoryLock, Listeners};
+use cupel::app::{App, DirectoryLock};
 use cupel::config::{Config, Flags};
 use cupel::journal::Journal;
+use cupel::listen::Listeners;
 use serde_json::{Value, json};
 
 use crate::bad_input::raw;
@@ -178,12 +179,11 @@ fn answers_without_front(data: &Path, requests: Vec<String>) -> Vec<String> {
         data: Some(data.to_owned()),
         ..Flags::default()
     };
-    let socket = || TcpListener::bind("127.0.0.1:0").unwrap();
-    let (public, control, listener) = (socket(), socket(), socket());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = listener.local_addr().unwrap().to_string();
     rt::System::new().block_on(async {
         let config = Config::load(&flags).unwrap();
-        let app = App::build(config, lock, Listeners { public, control }, None)
+        let app = App::build(config, lock, Listeners::default(), None)
             .await
             .unwrap();
         let routes = app.public_routes();

@@ -2,7 +2,9 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test target uses its part")]
 
-use std::io::{BufRead, BufReader, Read};
+mod process;
+
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,18 +13,11 @@ use reqwest::Method;
 use reqwest::blocking::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 
+pub use process::{cupel, run};
+use process::{free_ports, log, log_file};
+
 /// Longest wait for something that takes a second.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The binary under test.
-pub fn cupel() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cupel"));
-    let ours = std::env::vars().filter(|(name, _)| name.starts_with("CUPEL_"));
-    ours.for_each(|(name, _)| {
-        command.env_remove(name);
-    });
-    command
-}
 
 /// The shared test material beside the project.
 pub fn corpora(path: &str) -> PathBuf {
@@ -67,6 +62,8 @@ pub struct Server {
     child: Option<Child>,
     pub data: PathBuf,
     pub public: String,
+    /// Where else readers are listened to.
+    pub others: Vec<String>,
     pub control: String,
     pub key: String,
     pub client: Client,
@@ -111,20 +108,22 @@ impl Server {
         let mut child = cupel()
             .arg("serve")
             .args(["--data", data.to_str().unwrap()])
-            .args(["--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"])
+            .args(free_ports(flags))
             .args(flags)
             .stdout(Stdio::piped())
             .stderr(log_file(data))
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (mut public, mut control) = (String::new(), String::new());
+        let (mut public, mut control, mut others) = (String::new(), String::new(), Vec::new());
         let mut lines = lines.map_while(Result::ok);
         for line in lines.by_ref() {
             let mut words = line.split_whitespace();
             match (words.next(), words.next()) {
-                (Some("public"), Some(url)) => public = url.to_owned(),
-                (Some("control"), Some(url)) => {
+                // Links begin with the first.
+                (Some("public"), Some(url)) if public.is_empty() => public = url.to_owned(),
+                (Some("public"), Some(url)) => others.push(url.to_owned()),
+                (Some("control"), Some(url)) if control.is_empty() => {
                     control = url.trim_end_matches("/api/v1").to_owned();
                 }
                 (Some("ready"), _) => break,
@@ -142,6 +141,7 @@ impl Server {
             child: Some(child),
             data: data.to_owned(),
             public,
+            others,
             control,
             key: String::new(),
             client: client(),
@@ -367,33 +367,4 @@ impl Drop for Server {
             self.stop();
         }
     }
-}
-
-fn log_file(data: &Path) -> Stdio {
-    let path = data.with_extension("log");
-    let file = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .unwrap();
-    Stdio::from(file)
-}
-
-fn log(data: &Path) -> String {
-    let mut text = String::new();
-    if let Ok(mut file) = std::fs::File::open(data.with_extension("log")) {
-        file.read_to_string(&mut text).unwrap();
-    }
-    text
-}
-
-/// Runs a command to its end: exit code, standard output, standard error.
-pub fn run(command: &mut Command) -> (i32, String, String) {
-    let done = command.output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (
-        done.status.code().unwrap_or(-1),
-        text(done.stdout),
-        text(done.stderr),
-    )
 }

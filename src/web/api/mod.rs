@@ -1,6 +1,7 @@
 //! `/api/v1`: every route on one page, and what they share.
 
 mod campaigns;
+mod config;
 mod events;
 mod keys;
 mod links;
@@ -31,10 +32,10 @@ const PAGE_ROWS: u32 = 100;
 const LOAD_ROWS: u32 = 10_000;
 
 /// The routes.
-pub(super) fn routes(config: &mut web::ServiceConfig) {
+pub(super) fn routes(routes: &mut web::ServiceConfig) {
     use web::{get, patch, post};
     let at = |path: &str| web::resource(path).default_service(web::to(wrong_method));
-    config
+    routes
         .service(
             at("/campaigns")
                 .route(post().to(campaigns::create))
@@ -76,6 +77,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(at("/events").route(get().to(events::list)))
         .service(at("/events/{id}").route(get().to(events::get)))
         .service(at("/deliveries").route(post().to(events::deliveries)))
+        .service(at("/config").route(get().to(config::show)))
+        .service(at("/config/reload").route(post().to(config::reload)))
         .service(at("/keys").route(post().to(keys::create)))
         .service(at("/key-ring").route(get().to(keys::ring)))
         .service(at("/key-ring/rotate").route(post().to(keys::rotate)))

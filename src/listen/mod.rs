@@ -1,0 +1,15 @@
+//! Sockets of both listeners: where they come from, PROXY headers, TLS and its certificates, and
+//! how long a connection may take.
+//!
+//! What stands between a socket and the services of `web/`. It reads no request.
+
+mod certificates;
+mod control;
+mod proxy_header;
+mod public;
+mod sockets;
+
+pub use certificates::{CertificateError, CertificateFiles, Certificates};
+pub use control::serve_control;
+pub use public::serve_public;
+pub use sockets::{BindError, Listener, Listeners, Socket};

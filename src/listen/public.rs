@@ -1,0 +1,200 @@
+//! The public listener: from a connection to the service that answers its requests.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_http::body::BoxBody;
+use actix_http::{HttpService, KeepAlive, Protocol};
+use actix_server::{GracefulShutdownSignal, Server};
+use actix_service::{Service, ServiceFactory, fn_factory, fn_service};
+use actix_tls::accept::rustls_0_23::Acceptor;
+use actix_web::rt::net::{ActixStream, TcpStream, UnixStream};
+use actix_web::rt::time::timeout;
+use actix_web::web as actix;
+use rustls::ServerConfig;
+
+use crate::domain::hit::Scheme;
+use crate::web::{FrontFactory, Parts};
+
+use super::certificates::Certificates;
+use super::proxy_header::{self, Said};
+use super::sockets::{Listener, Socket};
+
+/// How long a connection that we close may take to be gone.
+const DISCONNECT_MAX: Duration = Duration::from_secs(2);
+
+/// What a connection's services need.
+#[derive(Clone)]
+struct Readers {
+    parts: actix::Data<Parts>,
+    shutdown: GracefulShutdownSignal,
+}
+
+/// Serves readers on these sockets, if there are any, until it is stopped; TLS on those that speak
+/// it.
+///
+/// # Errors
+/// A socket cannot be used.
+pub fn serve_public(
+    listeners: Vec<Listener>,
+    parts: &actix::Data<Parts>,
+    certificates: Option<&Arc<Certificates>>,
+) -> io::Result<Option<Server>> {
+    if listeners.is_empty() {
+        return Ok(None);
+    }
+    let http = &parts.config.http;
+    let mut server = Server::build()
+        .workers(usize::from(parts.config.journal.rings))
+        .max_concurrent_connections(http.connections_max)
+        .shutdown_timeout(http.stop.as_secs())
+        .disable_signals();
+    let readers = Readers {
+        parts: parts.clone(),
+        shutdown: server.graceful_shutdown_signal(),
+    };
+    for listener in listeners {
+        let readers = readers.clone();
+        let tls = certificates.filter(|_| listener.secure);
+        let tls = tls.map(Certificates::server_config).transpose();
+        let tls = tls.map_err(io::Error::other)?;
+        server = match (listener.socket, tls) {
+            (Socket::Tcp(socket), Some(tls)) => server.listen("public", socket, move || {
+                secure(readers.clone(), tls.clone())
+            })?,
+            (Socket::Tcp(socket), None) => server.listen("public", socket, move || {
+                clear::<TcpStream>(readers.clone())
+            })?,
+            (Socket::Unix(socket), _) => server.listen_uds("public", socket, move || {
+                clear::<UnixStream>(readers.clone())
+            })?,
+        };
+    }
+    Ok(Some(server.run()))
+}
+
+/// A connection as it is taken.
+trait Taken: ActixStream + 'static {
+    fn peer(&self) -> Option<SocketAddr>;
+}
+
+impl Taken for TcpStream {
+    fn peer(&self) -> Option<SocketAddr> {
+        self.peer_addr().ok()
+    }
+}
+
+impl Taken for UnixStream {
+    fn peer(&self) -> Option<SocketAddr> {
+        None
+    }
+}
+
+impl Readers {
+    /// What the connection says of its peer before anything else. Whoever must and does not is
+    /// closed without an answer: it is no proxy of ours.
+    async fn said(&self, io: &mut impl Taken) -> Result<Said, Closed> {
+        let peer = io.peer();
+        if !self.parts.config.proxy_protocol {
+            return Ok(Said {
+                peer,
+                secure: false,
+            });
+        }
+        let trusted = &self.parts.live.load().trusted_proxies;
+        if !peer.map_or(trusted.unix, |peer| {
+            trusted.contains(peer.ip().to_canonical())
+        }) {
+            return Err(Closed);
+        }
+        let read = timeout(self.parts.config.http.head, proxy_header::read(io)).await;
+        let said = read.map_err(|_| Closed)?.map_err(|_| Closed)?;
+        Ok(Said {
+            peer: said.peer.or(peer),
+            ..said
+        })
+    }
+
+    /// The service of connections whose requests came over `scheme`.
+    fn http<IO: ActixStream + 'static>(
+        &self,
+        scheme: Scheme,
+    ) -> HttpService<IO, FrontFactory, BoxBody> {
+        let (http, shutdown) = (&self.parts.config.http, self.shutdown.clone());
+        let notified = move || {
+            let shutdown = shutdown.clone();
+            async move { shutdown.notified().await }
+        };
+        HttpService::build()
+            .keep_alive(KeepAlive::Timeout(http.keep_alive))
+            .client_request_timeout(http.head)
+            .client_disconnect_timeout(DISCONNECT_MAX)
+            .graceful_shutdown_signal(notified)
+            .finish(FrontFactory::new(self.parts.clone(), scheme))
+    }
+}
+
+/// Connections in clear text. A proxy may say that its reader came over TLS.
+fn clear<IO: Taken>(
+    readers: Readers,
+) -> impl ServiceFactory<IO, Config = (), Response = (), Error = Closed, InitError = ()> {
+    fn_factory(move || {
+        let readers = readers.clone();
+        async move {
+            let clear = readers.http(Scheme::Http).new_service(()).await?;
+            let secure = readers.http(Scheme::Https).new_service(()).await?;
+            let services = Rc::new((clear, secure));
+            Ok(fn_service(move |mut io: IO| {
+                let (readers, services) = (readers.clone(), Rc::clone(&services));
+                async move {
+                    let said = readers.said(&mut io).await?;
+                    let service = if said.secure {
+                        &services.1
+                    } else {
+                        &services.0
+                    };
+                    let served = service.call((io, Protocol::Http1, said.peer));
+                    served.await.map_err(|_| Closed)
+                }
+            }))
+        }
+    })
+}
+
+/// Connections that begin with a handshake.
+fn secure(
+    readers: Readers,
+    tls: ServerConfig,
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = Closed, InitError = ()> {
+    fn_factory(move || {
+        let readers = readers.clone();
+        let mut acceptor = Acceptor::new(tls.clone());
+        acceptor.set_handshake_timeout(readers.parts.config.http.head);
+        async move {
+            let http = readers.http(Scheme::Https).new_service(()).await?;
+            let acceptor = ServiceFactory::<TcpStream>::new_service(&acceptor, ()).await?;
+            let services = Rc::new((acceptor, http));
+            Ok(fn_service(move |mut io: TcpStream| {
+                let (readers, services) = (readers.clone(), Rc::clone(&services));
+                async move {
+                    let said = readers.said(&mut io).await?;
+                    let (acceptor, http) = &*services;
+                    let io = acceptor.call(io).await.map_err(|_| Closed)?;
+                    let protocol = match io.get_ref().1.alpn_protocol() {
+                        Some(b"h2") => Protocol::Http2,
+                        _ => Protocol::Http1,
+                    };
+                    let served = http.call((io, protocol, said.peer));
+                    served.await.map_err(|_| Closed)
+                }
+            }))
+        }
+    })
+}
+
+/// A connection has ended, well or not: there is nobody to tell.
+#[derive(Debug)]
+struct Closed;

@@ -1,0 +1,107 @@
+//! Taking over a changed configuration: whole, or not at all.
+
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use serde::Serialize;
+
+use crate::config::{Config, ConfigError, Value, keys};
+use crate::domain::time::Micros;
+
+use super::Parts;
+use super::pages::Pages;
+
+/// What became of a configuration that was read again.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Reloaded {
+    /// Keys whose new values are in force.
+    pub changed: Vec<&'static str>,
+    /// Keys whose new values take force at the next start.
+    pub restart: Vec<&'static str>,
+}
+
+/// The configuration as it was last read.
+#[derive(Debug)]
+pub struct LastReload {
+    /// When it was last read well.
+    pub at: Micros,
+    /// Why the last reading was refused, if it was.
+    pub refused: Option<ConfigError>,
+    /// Keys that wait for the next start.
+    pub restart: Vec<&'static str>,
+    values: Vec<Value>,
+}
+
+impl LastReload {
+    /// Of a start at `at`.
+    #[must_use]
+    pub fn at_start(config: &Config, at: Micros) -> Self {
+        Self {
+            at,
+            refused: None,
+            restart: Vec::new(),
+            values: config.values.clone(),
+        }
+    }
+}
+
+impl LastReload {
+    /// Every key with its value, in the order of [`keys`].
+    pub(super) fn values(&self) -> &[Value] {
+        &self.values
+    }
+}
+
+impl Parts {
+    /// The configuration as it was last read.
+    pub fn last_reload(&self) -> MutexGuard<'_, LastReload> {
+        let last = self.last_reload.lock();
+        last.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads flags, environment and file again, and takes over what may change while the server
+    /// runs.
+    ///
+    /// # Errors
+    /// Everything that is wrong; then nothing has changed.
+    pub fn reload(&self) -> Result<Reloaded, ConfigError> {
+        let mut last = self.last_reload();
+        let read = self.config.load_again().and_then(|config| {
+            let pages = Pages::new(config.live.face.clone());
+            pages
+                .map(|pages| (config, pages))
+                .map_err(|_| ConfigError(Vec::new()))
+        });
+        let (config, pages) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                tracing::error!(%error, "web: kept the old configuration");
+                last.refused = Some(error.clone());
+                return Err(error);
+            }
+        };
+        let reloaded = compare(&last.values, &config.values, &self.config.values);
+        self.live.store(Arc::new(config.live));
+        self.pages.store(Arc::new(pages));
+        last.at = self.clock.now();
+        last.refused = None;
+        last.restart.clone_from(&reloaded.restart);
+        last.values = config.values;
+        let (changed, restart) = (reloaded.changed.join(", "), reloaded.restart.join(", "));
+        tracing::info!(changed, restart, "web: took over the configuration");
+        Ok(reloaded)
+    }
+}
+
+/// What changed since it was last read, and what is other than at the start.
+fn compare(last: &[Value], now: &[Value], start: &[Value]) -> Reloaded {
+    let mut reloaded = Reloaded::default();
+    for (((key, last), now), start) in keys().iter().zip(last).zip(now).zip(start) {
+        if key.reloaded && last.value != now.value {
+            reloaded.changed.push(now.key);
+        }
+        if !key.reloaded && start.value != now.value {
+            reloaded.restart.push(now.key);
+        }
+    }
+    reloaded
+}

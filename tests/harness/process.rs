@@ -1,0 +1,52 @@
+//! The binary as a process: how it is started, and what it said.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// The binary under test.
+pub fn cupel() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cupel"));
+    let ours = std::env::vars().filter(|(name, _)| name.starts_with("CUPEL_"));
+    ours.for_each(|(name, _)| {
+        command.env_remove(name);
+    });
+    command
+}
+
+/// Flags for ports of the system's choice, where a test does not say otherwise.
+pub fn free_ports(flags: &[&str]) -> Vec<&'static str> {
+    let named = |flag: &&&str| !flags.contains(flag);
+    let free = ["--listen", "--control"];
+    let free = free.iter().filter(named);
+    free.flat_map(|flag| [*flag, "127.0.0.1:0"]).collect()
+}
+
+pub fn log_file(data: &Path) -> Stdio {
+    let path = data.with_extension("log");
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .unwrap();
+    Stdio::from(file)
+}
+
+pub fn log(data: &Path) -> String {
+    let mut text = String::new();
+    if let Ok(mut file) = std::fs::File::open(data.with_extension("log")) {
+        file.read_to_string(&mut text).unwrap();
+    }
+    text
+}
+
+/// Runs a command to its end: exit code, standard output, standard error.
+pub fn run(command: &mut Command) -> (i32, String, String) {
+    let done = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (
+        done.status.code().unwrap_or(-1),
+        text(done.stdout),
+        text(done.stderr),
+    )
+}
