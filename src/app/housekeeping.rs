@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::rt::signal::unix::{SignalKind, signal};
 use actix_web::web as actix;
 
-use crate::listen::{CertificateFiles, Certificates};
+use crate::listen::{Authority, CertificateFiles, Certificates};
 use crate::network::FileStamp;
 use crate::shutdown::Stop;
 use crate::web::Parts;
@@ -58,6 +58,17 @@ fn take_certificate(files: &mut CertificateFiles, into: &Certificates, refused: 
                 *refused = error;
             }
         }
+    }
+}
+
+/// Sees to it that an authority's certificate is there, where one is asked for.
+pub(super) async fn certify(authority: Option<Authority>, parts: actix::Data<Parts>, stop: Stop) {
+    let Some(mut authority) = authority else {
+        return;
+    };
+    while !stop.asked() {
+        let again = authority.look(parts.clock.now()).await;
+        wait(again, &stop).await;
     }
 }
 

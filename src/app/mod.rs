@@ -25,20 +25,22 @@ use crate::domain::campaign::TenantId;
 use crate::domain::hit::Scheme;
 use crate::journal::Journal;
 use crate::judge::{Agents, RuleSet};
-use crate::listen::{CertificateFiles, Certificates, Listeners, serve_control, serve_public};
+use crate::listen::{
+    Authority, CertificateFiles, Certificates, Listeners, serve_control, serve_public,
+};
 use crate::network::{AsnTable, NetworkLists, Networks};
 use crate::resolve::Catalogue;
 use crate::settle::{SettleOptions, Settler};
 use crate::shutdown::Stop;
 use crate::store::Scope;
-use crate::web::{self, LastReload, NewKey, Pages, Parts};
+use crate::web::{self, AcmeAnswers, LastReload, NewKey, Pages, Parts};
 
 use background::{
     AskWhenDropped, JournalThreads, last_settle, open_store, settle_loop, stop_on_signal,
 };
 use directory::{CONTROL_SOCKET, control_socket, remove_socket};
 
-use housekeeping::{housekeeping, reload_on_signal};
+use housekeeping::{certify, housekeeping, reload_on_signal};
 
 pub use directory::{DirectoryError, DirectoryLock, open_key_ring, write_key_file};
 pub use replay::{Outlook, Replayed, replay};
@@ -60,10 +62,11 @@ struct Certified {
     public: Option<Arc<Certificates>>,
     control: Option<Arc<Certificates>>,
     files: Vec<(CertificateFiles, Arc<Certificates>)>,
+    authority: Option<Authority>,
 }
 
 impl Certified {
-    fn read(config: &Config) -> anyhow::Result<Self> {
+    fn read(config: &Config, answers: &Arc<AcmeAnswers>) -> anyhow::Result<Self> {
         let mut certified = Self::default();
         let mut open = |files: Option<&Certificate>| -> anyhow::Result<_> {
             let Some(files) = files else { return Ok(None) };
@@ -74,6 +77,16 @@ impl Certified {
         let public = open(config.tls.as_ref())?;
         let control = open(config.control_tls.as_ref())?;
         (certified.public, certified.control) = (public, control);
+        if let Some(acme) = config.acme.clone() {
+            let (directory, empty) = (config.data.join("acme"), Arc::<Certificates>::default());
+            certified.public = Some(Arc::clone(&empty));
+            certified.authority = Some(Authority::open(
+                acme,
+                directory,
+                empty,
+                Arc::clone(answers),
+            )?);
+        }
         Ok(certified)
     }
 }
@@ -100,7 +113,8 @@ impl App {
         let rules = Arc::new(RuleSet::shipped()?);
         let options = settle_options(&config, &rules);
         let settler = Settler::new(Arc::clone(&journal), Arc::clone(&rules), &data, options)?;
-        let certificates = Certified::read(&config)?;
+        let acme = Arc::default();
+        let certificates = Certified::read(&config, &acme)?;
         let base_url = base_url(&config, &listeners);
         let parts = Parts {
             base_url,
@@ -116,6 +130,7 @@ impl App {
             rules,
             earlier_rules: ArcSwap::default(),
             store: ArcSwapOption::empty(),
+            acme,
             last_reload: Mutex::new(LastReload::at_start(&config, Clock.now())),
             pages: ArcSwap::from_pointee(Pages::new(config.live.face.clone())?),
             live: Arc::new(ArcSwap::from_pointee(config.live.clone())),
@@ -231,6 +246,8 @@ impl App {
         let public = rt::spawn(with_all(public, stop.clone()));
         let control = rt::spawn(with_all(control, stop.clone()));
         let reloading = rt::spawn(reload_on_signal(parts.clone(), stop.clone()));
+        let certifying = certify(certificates.authority, parts.clone(), stop.clone());
+        let certifying = rt::spawn(certifying);
         let keeping = housekeeping(parts.clone(), certificates.files, stop.clone());
         let keeping = rt::spawn(keeping);
         stop.wait().await;
@@ -241,6 +258,8 @@ impl App {
         let ended_too = control.await;
         keeping.await.context("housekeeping")?;
         reloading.await.context("reloading")?;
+        // An order may be waiting for its authority; it begins anew at the next start.
+        certifying.abort();
         let mut settled = settling.await.context("settling");
         // Its last sync may take long; signals are heard meanwhile.
         rt::task::spawn_blocking(move || journal.stop())

@@ -100,6 +100,11 @@ impl Certificates {
         Ok(())
     }
 
+    /// Answers an authority's handshakes with these from now on, by host.
+    pub(super) fn answer_challenges(&self, by_host: HashMap<String, Arc<CertifiedKey>>) {
+        self.challenges.store(Arc::new(by_host));
+    }
+
     /// What the certificate in force says of itself; empty if there is none yet.
     #[must_use]
     pub fn about(&self) -> Arc<About> {
@@ -134,7 +139,7 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-fn provider() -> CryptoProvider {
+pub(super) fn provider() -> CryptoProvider {
     rustls::crypto::aws_lc_rs::default_provider()
 }
 

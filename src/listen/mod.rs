@@ -3,13 +3,15 @@
 //!
 //! What stands between a socket and the services of `web/`. It reads no request.
 
+mod acme;
 mod certificates;
 mod control;
 mod proxy_header;
 mod public;
 mod sockets;
 
-pub use certificates::{CertificateError, CertificateFiles, Certificates};
+pub use acme::{AcmeError, Authority};
+pub use certificates::{About, CertificateError, CertificateFiles, Certificates};
 pub use control::serve_control;
 pub use public::serve_public;
 pub use sockets::{BindError, Listener, Listeners, Socket};

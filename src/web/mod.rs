@@ -3,6 +3,7 @@
 //! Handlers parse, call and shape; what they call knows no status codes. The public listener has
 //! one handler for everything, so that nothing stands between a hit and its answer.
 
+mod acme;
 mod api;
 mod auth;
 mod challenge;
@@ -38,6 +39,7 @@ use crate::network::Networks;
 use crate::resolve::{Catalogue, KeyRing};
 use crate::store::{Store, StoreError};
 
+pub use acme::AcmeAnswers;
 pub use auth::{LocalSocket, NewKey};
 pub use counters::Counters;
 pub use front::FrontFactory;
@@ -82,6 +84,8 @@ pub struct Parts {
     pub store: ArcSwapOption<Store>,
     /// The configuration as it was last read.
     pub last_reload: Mutex<LastReload>,
+    /// Answers to an ACME authority.
+    pub acme: Arc<AcmeAnswers>,
     /// Pages, ready to be rendered.
     pub pages: ArcSwap<Pages>,
     /// What happened, for metrics.

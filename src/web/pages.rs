@@ -10,7 +10,7 @@ use crate::domain::campaign::ActionKind;
 use crate::resolve::Link;
 
 use super::redirect::nothing;
-use super::{Parts, respond};
+use super::{Parts, acme, respond};
 
 const STYLE: &[u8] = include_bytes!("../../static/cupel.css");
 const ICON: &[u8] = include_bytes!("../../static/favicon.svg");
@@ -206,6 +206,13 @@ pub(super) fn answer(parts: &Parts, request: &HttpRequest) -> HttpResponse {
         // No proofs are signed yet: an empty key set is the true one.
         "/.well-known/cupel-keys.json" => {
             respond::asset("application/jwk-set+json", b"{\"keys\":[]}\n")
+        }
+        path if path.starts_with(acme::PATH) => {
+            let token = path.strip_prefix(acme::PATH).unwrap_or_default();
+            match parts.acme.of(token) {
+                Some(answer) => respond::acme_answer(answer),
+                None => nothing(parts),
+            }
         }
         "/.well-known/security.txt" if !face.contact.is_empty() => security_txt(parts),
         _ => nothing(parts),

@@ -122,3 +122,11 @@ pub(super) fn asset(kind: &'static str, bytes: &'static [u8]) -> HttpResponse {
         .insert_header((X_CONTENT_TYPE_OPTIONS, NOSNIFF))
         .body(bytes)
 }
+
+/// What an ACME authority asked for (RFC 8555, 8.3).
+pub(super) fn acme_answer(answer: String) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("application/octet-stream")
+        .insert_header((CACHE_CONTROL, NO_STORE))
+        .body(answer)
+}

@@ -15,6 +15,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod acme;
 mod bad_input;
 mod campaigns;
 mod commands;

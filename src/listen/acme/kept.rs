@@ -1,0 +1,121 @@
+//! What is kept of an authority: the account's key, and the certificate with its key.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::PathBuf;
+
+use instant_acme::{Account, AccountCredentials, NewAccount};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Acme, Certificate};
+
+use super::super::certificates::Certificates;
+use super::AcmeError;
+
+/// A directory, for its owner alone.
+#[derive(Debug)]
+pub(super) struct Kept {
+    directory: PathBuf,
+}
+
+/// An account, and the authority that it is known to.
+#[derive(Serialize, Deserialize)]
+struct KeptAccount {
+    authority: String,
+    credentials: AccountCredentials,
+}
+
+impl Kept {
+    pub(super) fn open(directory: PathBuf) -> Result<Self, AcmeError> {
+        let made = DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory);
+        made.map_err(|source| AcmeError::Disk {
+            path: directory.clone(),
+            source,
+        })?;
+        Ok(Self { directory })
+    }
+
+    /// The certificate and its key, PEM, if there is one.
+    pub(super) fn certificate(&self) -> Result<Option<Vec<u8>>, AcmeError> {
+        self.read("certificate.pem")
+    }
+
+    pub(super) fn keep_certificate(&self, pem: &[u8]) -> Result<(), AcmeError> {
+        self.write("certificate.pem", pem)
+    }
+
+    /// Puts a certificate into force.
+    pub(super) fn take(&self, pem: &[u8], certificates: &Certificates) -> Result<(), AcmeError> {
+        let path = self.directory.join("certificate.pem");
+        let files = Certificate {
+            chain: path.clone(),
+            key: path,
+        };
+        Ok(certificates.take(&files, pem, pem)?)
+    }
+
+    /// The account at this authority; made where there is none.
+    pub(super) async fn account(&self, acme: &Acme) -> Result<Account, AcmeError> {
+        let builder = match &acme.ca_certificate {
+            Some(root) => Account::builder_with_root(root)?,
+            None => Account::builder()?,
+        };
+        let kept = self.read("account.json")?;
+        // One that cannot be read is made anew: nothing is lost with it.
+        let kept = kept.and_then(|bytes| serde_json::from_slice::<KeptAccount>(&bytes).ok());
+        if let Some(kept) = kept.filter(|kept| kept.authority == acme.directory) {
+            return Ok(builder.from_credentials(kept.credentials).await?);
+        }
+        let contact = acme
+            .contact
+            .as_ref()
+            .map(|contact| format!("mailto:{contact}"));
+        let contact: Vec<_> = contact.iter().map(String::as_str).collect();
+        let new = NewAccount {
+            contact: &contact,
+            terms_of_service_agreed: true,
+            only_return_existing: false,
+        };
+        let authority = acme.directory.clone();
+        let (account, credentials) = builder.create(&new, authority.clone(), None).await?;
+        let kept = KeptAccount {
+            authority,
+            credentials,
+        };
+        let json = serde_json::to_vec(&kept).map_err(instant_acme::Error::from)?;
+        self.write("account.json", &json)?;
+        Ok(account)
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, AcmeError> {
+        let path = self.directory.join(name);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(AcmeError::Disk { path, source }),
+        }
+    }
+
+    /// Writes a file whole or not at all.
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), AcmeError> {
+        let path = self.directory.join(name);
+        let beside = path.with_extension("new");
+        let written = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&beside)
+            .and_then(|mut file| {
+                file.write_all(bytes)?;
+                file.sync_all()?;
+                fs::rename(&beside, &path)?;
+                File::open(&self.directory)?.sync_all()
+            });
+        written.map_err(|source| AcmeError::Disk { path, source })
+    }
+}
