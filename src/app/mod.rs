@@ -131,6 +131,7 @@ impl App {
             earlier_rules: ArcSwap::default(),
             store: ArcSwapOption::empty(),
             acme,
+            probe: web::Probe::default(),
             last_reload: Mutex::new(LastReload::at_start(&config, Clock.now())),
             pages: ArcSwap::from_pointee(Pages::new(config.live.face.clone())?),
             live: Arc::new(ArcSwap::from_pointee(config.live.clone())),

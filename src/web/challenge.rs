@@ -225,7 +225,7 @@ async fn press(
 }
 
 /// The host that was asked, with its port where one was named: HTTP/2 has it in the target.
-fn asked_host(request: &HttpRequest) -> &str {
+pub(super) fn asked_host(request: &HttpRequest) -> &str {
     let header = request.headers().get(HOST);
     match request.uri().authority() {
         Some(authority) => authority.as_str(),

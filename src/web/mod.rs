@@ -14,6 +14,7 @@ mod front;
 mod health;
 mod ids;
 mod pages;
+mod probe;
 mod record;
 mod redirect;
 mod reload;
@@ -44,6 +45,7 @@ pub use auth::{LocalSocket, NewKey};
 pub use counters::Counters;
 pub use front::FrontFactory;
 pub use pages::Pages;
+pub use probe::Probe;
 pub use reload::{LastReload, Reloaded};
 
 use worker::Worker;
@@ -84,6 +86,8 @@ pub struct Parts {
     pub store: ArcSwapOption<Store>,
     /// The configuration as it was last read.
     pub last_reload: Mutex<LastReload>,
+    /// What `cupel doctor` has asked for.
+    pub probe: Probe,
     /// Answers to an ACME authority.
     pub acme: Arc<AcmeAnswers>,
     /// Pages, ready to be rendered.

@@ -10,7 +10,7 @@ use crate::domain::campaign::ActionKind;
 use crate::resolve::Link;
 
 use super::redirect::nothing;
-use super::{Parts, acme, respond};
+use super::{Parts, acme, probe, respond};
 
 const STYLE: &[u8] = include_bytes!("../../static/cupel.css");
 const ICON: &[u8] = include_bytes!("../../static/favicon.svg");
@@ -206,6 +206,13 @@ pub(super) fn answer(parts: &Parts, request: &HttpRequest) -> HttpResponse {
         // No proofs are signed yet: an empty key set is the true one.
         "/.well-known/cupel-keys.json" => {
             respond::asset("application/jwk-set+json", b"{\"keys\":[]}\n")
+        }
+        path if path.starts_with(probe::PATH) => {
+            let token = path.strip_prefix(probe::PATH).unwrap_or_default();
+            match parts.probe.note(parts, request, token) {
+                true => respond::text(StatusCode::OK, "seen"),
+                false => nothing(parts),
+            }
         }
         path if path.starts_with(acme::PATH) => {
             let token = path.strip_prefix(acme::PATH).unwrap_or_default();

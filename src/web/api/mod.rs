@@ -6,6 +6,7 @@ mod events;
 mod keys;
 mod links;
 mod mint;
+mod probes;
 mod rewrite;
 mod short_links;
 mod stats;
@@ -79,6 +80,8 @@ pub(super) fn routes(routes: &mut web::ServiceConfig) {
         .service(at("/deliveries").route(post().to(events::deliveries)))
         .service(at("/config").route(get().to(config::show)))
         .service(at("/config/reload").route(post().to(config::reload)))
+        .service(at("/probes").route(post().to(probes::create)))
+        .service(at("/probes/{token}").route(get().to(probes::get)))
         .service(at("/keys").route(post().to(keys::create)))
         .service(at("/key-ring").route(get().to(keys::ring)))
         .service(at("/key-ring/rotate").route(post().to(keys::rotate)))
