@@ -1,8 +1,25 @@
-//! Logs on standard error, and the metrics that the process exports.
+//! Log lines on standard error, ids of requests, traces, and what the exported metrics are called.
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+mod lines;
+#[cfg(feature = "otlp")]
+mod otlp;
+mod panics;
+mod request;
+mod series;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::Registry;
 use tracing_subscriber::util::SubscriberInitExt;
+
+#[cfg(feature = "otlp")]
+pub use otlp::{Traces, TracesError};
+pub use panics::panics;
+pub use request::{RequestId, RequestSpan};
+pub use series::{Kind, METRICS, Metric};
 
 /// Form of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -17,27 +34,79 @@ pub enum LogFormat {
 
 /// Starts logging. Called once; a second call (tests in one process) changes nothing.
 pub fn start_logs(format: LogFormat, filter: &str) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(filter)
-        .with_target(false);
-    let started = match format {
-        LogFormat::Text => lines
-            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .finish()
-            .try_init(),
-        LogFormat::Json => lines.json().finish().try_init(),
-    };
+    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let started = subscriber(format, filter, std::io::stderr, terminal).try_init();
     if started.is_err() {
         tracing::debug!("telemetry: logging was started before");
     }
+    panics::count();
+}
+
+/// Starts logging, and sends spans of control requests and rounds of settling to a collector.
+/// They are sent as long as what is returned is kept.
+///
+/// # Errors
+/// The endpoint is no URL.
+#[cfg(feature = "otlp")]
+pub fn start_logs_and_traces(
+    format: LogFormat,
+    filter: &str,
+    endpoint: &str,
+) -> Result<Traces, TracesError> {
+    let traces = Traces::to(endpoint)?;
+    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let started = subscriber(format, filter, std::io::stderr, terminal)
+        .with(traces.layer())
+        .try_init();
+    if started.is_err() {
+        tracing::debug!("telemetry: logging was started before");
+    }
+    panics::count();
+    Ok(traces)
+}
+
+/// What turns events into lines. Spans are known to it whatever the filter says of events.
+fn subscriber<W>(
+    format: LogFormat,
+    filter: &str,
+    writer: W,
+    colours: bool,
+) -> impl Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a> + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
+        LogFormat::Text => lines
+            .fmt_fields(lines::text_fields())
+            .with_target(false)
+            .with_ansi(colours)
+            .with_filter(filter)
+            .boxed(),
+        LogFormat::Json => lines
+            .json()
+            .event_format(lines::JsonLines)
+            .with_filter(filter)
+            .boxed(),
+    };
+    tracing_subscriber::registry().with(lines)
 }
 
 /// Starts the metrics recorder of this process; `None` if one was started before.
 #[must_use]
 pub fn start_metrics() -> Option<PrometheusHandle> {
-    let handle = PrometheusBuilder::new().install_recorder().ok()?;
+    let mut builder = PrometheusBuilder::new();
+    for metric in METRICS {
+        if let Kind::Histogram(bounds) = metric.kind {
+            let name = Matcher::Full(metric.name.to_owned());
+            builder = builder.set_buckets_for_metric(name, bounds).ok()?;
+        }
+    }
+    let handle = builder.install_recorder().ok()?;
+    for metric in METRICS {
+        metric.begin();
+    }
     metrics::gauge!("cupel_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1);
     Some(handle)
 }
