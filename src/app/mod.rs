@@ -11,6 +11,7 @@ mod replay;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::campaign::TenantId;
+use crate::domain::time::Micros;
 use crate::journal::Journal;
 use crate::judge::{Agents, RuleSet};
 use crate::network::{AsnTable, NetworkLists, Networks};
@@ -109,9 +111,12 @@ impl App {
             store: ArcSwapOption::empty(),
             pages: Pages::new(config.face.clone())?,
             counters: web::Counters::default(),
+            settling: web::Settling::default(),
+            stopping: AtomicBool::new(false),
             metrics,
             config,
         };
+        configured(parts.clock.now());
         let app = Self {
             parts: actix::Data::new(parts),
             settler,
@@ -205,6 +210,7 @@ impl App {
         let control = rt::spawn(with_all(control, stop.clone()));
         let keeping = rt::spawn(housekeeping(parts.clone(), stop.clone()));
         stop.wait().await;
+        parts.stopping.store(true, Ordering::Relaxed);
         for handle in handles {
             handle.stop(true).await;
         }
@@ -278,6 +284,13 @@ fn serve_control(
         None => server,
     };
     Ok(server.run())
+}
+
+/// Exports that the configuration was taken over.
+fn configured(now: Micros) {
+    metrics::gauge!("cupel_config_last_reload_successful").set(1);
+    let seconds = f64::from(now.seconds());
+    metrics::gauge!("cupel_config_last_reload_success_timestamp_seconds").set(seconds);
 }
 
 fn settle_options(config: &Config, rules: &RuleSet) -> SettleOptions {
