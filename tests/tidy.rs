@@ -34,8 +34,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "web",
         &[
-            "clock", "config", "domain", "journal", "judge", "network", "resolve", "rewrite",
-            "stats", "store",
+            "clock",
+            "config",
+            "domain",
+            "journal",
+            "judge",
+            "network",
+            "resolve",
+            "rewrite",
+            "stats",
+            "store",
+            "telemetry",
         ],
     ),
     (

@@ -12,17 +12,22 @@ mod error;
 mod front;
 mod health;
 mod ids;
+mod metrics;
 mod pages;
 mod record;
 mod redirect;
+mod requests;
 mod respond;
+mod settling;
 mod spooling;
 mod worker;
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
+use actix_web::middleware::from_fn;
 use actix_web::web;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -40,6 +45,7 @@ pub use auth::{LocalSocket, NewKey};
 pub use counters::Counters;
 pub use front::FrontFactory;
 pub use pages::Pages;
+pub use settling::Settling;
 
 use worker::Worker;
 
@@ -79,6 +85,10 @@ pub struct Parts {
     pub pages: Pages,
     /// What happened, for metrics.
     pub counters: Counters,
+    /// How far settling is.
+    pub settling: Settling,
+    /// Whether the server stops: it says so before it takes no more.
+    pub stopping: AtomicBool,
     /// The process's metrics, where it exports them.
     pub metrics: Option<PrometheusHandle>,
 }
@@ -100,16 +110,20 @@ fn everything(worker: Rc<Worker>) -> impl FnOnce(&mut web::ServiceConfig) {
 
 /// Routes of the control listener.
 pub fn control(parts: web::Data<Parts>) -> impl Fn(&mut web::ServiceConfig) + Clone {
+    requests::begin();
     move |config| {
-        config
-            .app_data(parts.clone())
+        let no_route = || web::to(error::no_route);
+        let api = web::scope("/api/v1").configure(api::routes);
+        let routes = web::scope("")
+            .wrap(from_fn(requests::watch))
             .route("/livez", web::get().to(health::livez))
             .route("/livez", web::head().to(health::livez))
             .route("/readyz", web::get().to(health::readyz))
             .route("/readyz", web::head().to(health::readyz))
-            .route("/metrics", web::get().to(health::metrics))
-            .service(web::scope("/api/v1").configure(api::routes))
-            .default_service(web::to(error::no_route));
+            .route("/metrics", web::get().to(metrics::metrics))
+            .service(api.default_service(no_route()))
+            .default_service(no_route());
+        config.app_data(parts.clone()).service(routes);
     }
 }
 

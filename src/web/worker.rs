@@ -1,7 +1,8 @@
 //! What one worker thread of the public listener owns: nobody else touches it, so nothing locks.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Deref;
+use std::time::Instant;
 
 use actix_web::web;
 
@@ -16,6 +17,9 @@ use super::ids::Ids;
 /// Agent strings whose facts a worker remembers.
 const AGENTS_MAX: usize = 8_192;
 
+/// One answer in so many is timed: two looks at the clock each would be felt.
+const TIMED_EVERY: u32 = 64;
+
 /// One worker of the public listener. It reads as the [`Parts`] that all share.
 pub(super) struct Worker {
     parts: web::Data<Parts>,
@@ -23,6 +27,8 @@ pub(super) struct Worker {
     keeper: Option<RefCell<Keeper>>,
     agents: RefCell<IdMap<u64, AgentFacts>>,
     pub(super) ids: Ids,
+    answers: Cell<u32>,
+    seconds: metrics::Histogram,
 }
 
 impl Worker {
@@ -37,6 +43,22 @@ impl Worker {
             parts,
             keeper,
             agents: RefCell::default(),
+            answers: Cell::new(0),
+            seconds: metrics::histogram!("cupel_redirect_duration_seconds"),
+        }
+    }
+
+    /// When an answer was begun, if its turn to be timed has come.
+    pub(super) fn begin(&self) -> Option<Instant> {
+        let answers = self.answers.get().wrapping_add(1);
+        self.answers.set(answers);
+        answers.is_multiple_of(TIMED_EVERY).then(Instant::now)
+    }
+
+    /// An answer is there.
+    pub(super) fn answered(&self, began: Option<Instant>) {
+        if let Some(began) = began {
+            self.seconds.record(began.elapsed());
         }
     }
 
