@@ -64,6 +64,10 @@ impl Traces {
     {
         tracing_opentelemetry::layer()
             .with_tracer(self.provider.tracer(SERVICE))
+            .with_location(false)
+            .with_target(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
             .with_filter(filter_fn(|about| {
                 about.is_span() && about.target().starts_with(SERVICE)
             }))
@@ -95,11 +99,95 @@ pub(super) fn set_parent(span: &Span, from: TraceParent) {
 
 /// Says of a request what OpenTelemetry's conventions for HTTP servers want.
 pub(super) fn set_answer(span: &Span, method: &str, route: &str, status: u16) {
-    span.set_attribute("otel.name", format!("{method} {route}"));
+    let named = format!("{method} {route}");
+    span.context().span().update_name(named);
     span.set_attribute("http.request.method", method.to_owned());
     span.set_attribute("http.route", route.to_owned());
     span.set_attribute("http.response.status_code", i64::from(status));
     if status >= 500 {
         span.set_status(Status::error(""));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+    use crate::telemetry::{RequestId, RequestSpan};
+
+    /// Takes one request, and returns its first line and body.
+    fn collect(listener: &TcpListener) -> (String, Vec<u8>) {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let (mut first, mut length) = (String::new(), 0);
+        reader.read_line(&mut first).unwrap();
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            if line.trim().is_empty() {
+                break;
+            }
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        stream.write_all(answer).unwrap();
+        (first, body)
+    }
+
+    #[test]
+    fn a_collector_gets_requests_within_their_callers_trace_and_nothing_of_others() {
+        const PARENT: &[u8] = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+        let (first, body) = std::thread::scope(|scope| {
+            let collector = scope.spawn(|| collect(&listener));
+            let traces = Traces::to(&url).unwrap();
+            let subscriber = tracing_subscriber::registry().with(traces.layer());
+            tracing::subscriber::with_default(subscriber, || {
+                let span = RequestSpan::begin(&RequestId::of(Some(b"r-1")), Some(PARENT));
+                span.span().in_scope(|| {
+                    tracing::info_span!("settle").in_scope(|| tracing::info!("a line"));
+                    tracing::info_span!(target: "sqlx::query", "theirs").in_scope(|| {});
+                });
+                span.answered("GET", "/api/v1/campaigns/{id}", 503);
+            });
+            drop(traces);
+            collector.join().unwrap()
+        });
+        assert_eq!(first.trim(), "POST /v1/traces HTTP/1.1");
+        let has = |part: &[u8]| body.windows(part.len()).any(|window| window == part);
+        let parent = TraceParent::parse(PARENT).unwrap();
+        assert!(has(&parent.trace) && has(&parent.parent));
+        for part in [
+            "cupel",
+            "GET /api/v1/campaigns/{id}",
+            "http.response.status_code",
+            "r-1",
+            "settle",
+        ] {
+            assert!(
+                has(part.as_bytes()),
+                "{part} in {}",
+                String::from_utf8_lossy(&body)
+            );
+        }
+        assert!(!has(b"theirs") && !has(b"a line"));
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused_in_one_line() {
+        let error = Traces::to("collector 4318").unwrap_err().to_string();
+        assert!(
+            error.contains("collector 4318") && error.lines().count() == 1,
+            "{error}"
+        );
     }
 }

@@ -300,7 +300,7 @@ pub const METRICS: &[Metric] = &[
     gauge("process_virtual_memory_bytes", "Virtual memory"),
     gauge(
         "process_virtual_memory_max_bytes",
-        "Most virtual memory that the system allows",
+        "Most virtual memory that the system allows; 0 if it sets no limit",
     ),
     gauge(
         "process_open_fds",
