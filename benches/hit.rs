@@ -240,7 +240,9 @@ fn journal(bench: &mut Criterion) {
         });
     });
     let dropped: u64 = journal.dropped().iter().map(|(_, count)| count).sum();
-    println!("kept {}, dropped {dropped}", journal.hits());
+    let hits = |class: &Class| journal.hits(HitKind::Click, *class);
+    let kept: u64 = Class::ALL.iter().map(hits).sum();
+    println!("kept {kept}, dropped {dropped}");
 }
 
 fn request(token: &str) -> Request {

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use actix_web::rt::signal::unix::{SignalKind, signal};
 use actix_web::{rt, web as actix};
+use tracing::Instrument as _;
 
 use crate::domain::time::Micros;
 use crate::journal::Journal;
 use crate::judge::RuleSet;
 use crate::resolve::Change;
-use crate::settle::Settler;
+use crate::settle::{Progress, SettleError, Settler};
 use crate::shutdown::Stop;
 use crate::store::{Store, StoreError};
 use crate::web::{self, Parts};
@@ -124,13 +125,14 @@ pub(super) async fn settle_loop(
 ) -> Settler {
     let mut settled_to = 0;
     let mut pages_lost = 0;
-    let mut expired = Instant::now();
+    let mut expired: Option<Instant> = None;
+    parts.settling.current(parts.clock.now());
     while !stop.asked() {
         let now = parts.clock.now();
         settler.turn_day_keys(now);
-        if expired.elapsed() >= EXPIRE_EVERY {
+        if expired.is_none_or(|at| at.elapsed() >= EXPIRE_EVERY) {
             // Also while the store is away: addresses must not outlive their time.
-            expired = Instant::now();
+            expired = Some(Instant::now());
             expire(&parts, settled_to, now);
         }
         let lost = parts.journal.pages_lost();
@@ -148,7 +150,7 @@ pub(super) async fn settle_loop(
             reopen_store(&parts, &data).await;
             continue;
         };
-        match settler.round(&store, now).await {
+        match round(&parts, &mut settler, &store, now).await {
             Ok(progress) => {
                 settled_to = progress.position;
                 if !progress.more {
@@ -156,6 +158,7 @@ pub(super) async fn settle_loop(
                 }
             }
             Err(error) => {
+                metrics::counter!("cupel_settle_errors_total").increment(1);
                 tracing::warn!(%error, "app: settling failed; hits wait in the journal");
                 if store.check().await.is_err_and(|error| !is_busy(&error)) {
                     parts.store.store(None);
@@ -166,6 +169,35 @@ pub(super) async fn settle_loop(
         }
     }
     settler
+}
+
+/// One round, and what is to be known of it.
+async fn round(
+    parts: &Parts,
+    settler: &mut Settler,
+    store: &Store,
+    now: Micros,
+) -> Result<Progress, SettleError> {
+    let (waiting, _) = parts.settling.waiting(parts.journal.synced_to(), now);
+    let span = if waiting > 0 {
+        tracing::info_span!("settle", waiting)
+    } else {
+        // Ten times a second there is nothing to tell.
+        tracing::Span::none()
+    };
+    let began = Instant::now();
+    let progress = settler.round(store, now).instrument(span).await?;
+    if progress.records > 0 || progress.settled > 0 {
+        metrics::histogram!("cupel_settle_duration_seconds").record(began.elapsed());
+        metrics::counter!("cupel_settle_records_total").increment(progress.records);
+        metrics::counter!("cupel_settle_revised_total").increment(progress.revised);
+    }
+    let settling = &parts.settling;
+    settling.reached(progress.position, progress.settled_to, progress.last_hit);
+    if !progress.more {
+        settling.current(now);
+    }
+    Ok(progress)
 }
 
 /// Settles what is there, for a while; everything is synced by now.
@@ -187,6 +219,9 @@ pub(super) async fn last_settle(parts: &Parts, settler: &mut Settler) {
 }
 
 fn expire(parts: &Parts, settled_to: u64, now: Micros) {
+    if let Some(store) = &*parts.store.load() {
+        parts.settling.set_store_bytes(store.bytes());
+    }
     if let Err(error) = parts.journal.expire(settled_to, now) {
         tracing::warn!(%error, "app: old segments could not be deleted");
     }

@@ -4,21 +4,55 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::rt::signal::unix::{SignalKind, signal};
-use actix_web::web as actix;
+use actix_web::rt::task::JoinHandle;
+use actix_web::{rt, web as actix};
+use anyhow::Context as _;
 
 use crate::listen::{Authority, CertificateFiles, Certificates};
 use crate::network::FileStamp;
 use crate::shutdown::Stop;
-use crate::web::Parts;
+use crate::web::{CertificateState, Parts};
 
 use super::background::wait;
+use super::certified::Certified;
 
 /// How often files that may change are looked at.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Takes over an ASN table and certificates whose files have changed.
-pub(super) async fn housekeeping(
+/// Tasks that take over what changes.
+pub(super) struct Keeping {
+    files: JoinHandle<()>,
+    reloading: JoinHandle<()>,
+    certifying: JoinHandle<()>,
+}
+
+impl Keeping {
+    pub(super) fn start(parts: &actix::Data<Parts>, certified: Certified, stop: &Stop) -> Self {
+        let listeners = [("public", certified.public), ("control", certified.control)];
+        let (parts, stop) = (parts.clone(), stop.clone());
+        let certifying = certify(certified.authority, parts.clone(), stop.clone());
+        Self {
+            certifying: rt::spawn(certifying),
+            reloading: rt::spawn(reload_on_signal(parts.clone(), stop.clone())),
+            files: rt::spawn(housekeeping(parts, listeners, certified.files, stop)),
+        }
+    }
+
+    /// Waits until they have stopped.
+    pub(super) async fn end(self) -> anyhow::Result<()> {
+        self.files.await.context("housekeeping")?;
+        self.reloading.await.context("reloading")?;
+        // An order may be waiting for its authority; it begins anew at the next start.
+        self.certifying.abort();
+        Ok(())
+    }
+}
+
+/// Takes over an ASN table and certificates whose files have changed, and puts away what histograms
+/// have taken in: nobody may come to ask for it.
+async fn housekeeping(
     parts: actix::Data<Parts>,
+    listeners: [(&'static str, Option<Arc<Certificates>>); 2],
     mut certificates: Vec<(CertificateFiles, Arc<Certificates>)>,
     stop: Stop,
 ) {
@@ -38,8 +72,31 @@ pub(super) async fn housekeeping(
         for ((files, certificates), refused) in certificates.iter_mut().zip(&mut refused) {
             take_certificate(files, certificates, refused);
         }
+        export(&parts, &listeners);
+        if let Some(metrics) = &parts.metrics {
+            metrics.run_upkeep();
+        }
         wait(EVERY, &stop).await;
     }
+}
+
+/// Says of each listener that speaks TLS how its certificate is.
+fn export(parts: &Parts, listeners: &[(&'static str, Option<Arc<Certificates>>)]) {
+    let states = listeners.iter().filter_map(|(listener, certificates)| {
+        let about = certificates.as_ref()?.about();
+        Some(CertificateState {
+            listener,
+            names: about.names.clone(),
+            expires: about.valid.1,
+        })
+    });
+    let states: Vec<_> = states.collect();
+    for state in &states {
+        let name = "cupel_tls_certificate_expiry_timestamp_seconds";
+        let expires = u32::try_from(state.expires).unwrap_or(u32::MAX);
+        metrics::gauge!(name, "listener" => state.listener).set(f64::from(expires));
+    }
+    parts.certificates.store(Arc::new(states));
 }
 
 /// Takes over a new certificate. A failure is said once.
@@ -62,7 +119,7 @@ fn take_certificate(files: &mut CertificateFiles, into: &Certificates, refused: 
 }
 
 /// Sees to it that an authority's certificate is there, where one is asked for.
-pub(super) async fn certify(authority: Option<Authority>, parts: actix::Data<Parts>, stop: Stop) {
+async fn certify(authority: Option<Authority>, parts: actix::Data<Parts>, stop: Stop) {
     let Some(mut authority) = authority else {
         return;
     };
@@ -73,7 +130,7 @@ pub(super) async fn certify(authority: Option<Authority>, parts: actix::Data<Par
 }
 
 /// Reads the configuration again on SIGHUP.
-pub(super) async fn reload_on_signal(parts: actix::Data<Parts>, stop: Stop) {
+async fn reload_on_signal(parts: actix::Data<Parts>, stop: Stop) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else {
         tracing::error!("app: SIGHUP cannot be heard");
         return;

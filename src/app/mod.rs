@@ -5,11 +5,13 @@
 //! settled what is there, store closed. `replay.rs` settles without serving.
 
 mod background;
+mod certified;
 mod directory;
 mod housekeeping;
 mod replay;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,27 +22,26 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::clock::Clock;
-use crate::config::{Certificate, Config};
+use crate::config::Config;
 use crate::domain::campaign::TenantId;
 use crate::domain::hit::Scheme;
 use crate::journal::Journal;
 use crate::judge::{Agents, RuleSet};
-use crate::listen::{
-    Authority, CertificateFiles, Certificates, Listeners, serve_control, serve_public,
-};
+use crate::listen::{Listeners, serve_control, serve_public};
 use crate::network::{AsnTable, NetworkLists, Networks};
 use crate::resolve::Catalogue;
 use crate::settle::{SettleOptions, Settler};
 use crate::shutdown::Stop;
 use crate::store::Scope;
-use crate::web::{self, AcmeAnswers, LastReload, NewKey, Pages, Parts};
+use crate::web::{self, LastReload, NewKey, Pages, Parts};
 
 use background::{
     AskWhenDropped, JournalThreads, last_settle, open_store, settle_loop, stop_on_signal,
 };
 use directory::{CONTROL_SOCKET, control_socket, remove_socket};
 
-use housekeeping::{certify, housekeeping, reload_on_signal};
+use certified::Certified;
+use housekeeping::Keeping;
 
 pub use directory::{DirectoryError, DirectoryLock, open_key_ring, write_key_file};
 pub use replay::{Outlook, Replayed, replay};
@@ -54,41 +55,6 @@ pub struct App {
     certificates: Certified,
     data: PathBuf,
     _lock: DirectoryLock,
-}
-
-/// Certificates of the listeners, and the files that they come from.
-#[derive(Debug, Default)]
-struct Certified {
-    public: Option<Arc<Certificates>>,
-    control: Option<Arc<Certificates>>,
-    files: Vec<(CertificateFiles, Arc<Certificates>)>,
-    authority: Option<Authority>,
-}
-
-impl Certified {
-    fn read(config: &Config, answers: &Arc<AcmeAnswers>) -> anyhow::Result<Self> {
-        let mut certified = Self::default();
-        let mut open = |files: Option<&Certificate>| -> anyhow::Result<_> {
-            let Some(files) = files else { return Ok(None) };
-            let (files, certificates) = CertificateFiles::open(files)?;
-            certified.files.push((files, Arc::clone(&certificates)));
-            Ok(Some(certificates))
-        };
-        let public = open(config.tls.as_ref())?;
-        let control = open(config.control_tls.as_ref())?;
-        (certified.public, certified.control) = (public, control);
-        if let Some(acme) = config.acme.clone() {
-            let (directory, empty) = (config.data.join("acme"), Arc::<Certificates>::default());
-            certified.public = Some(Arc::clone(&empty));
-            certified.authority = Some(Authority::open(
-                acme,
-                directory,
-                empty,
-                Arc::clone(answers),
-            )?);
-        }
-        Ok(certified)
-    }
 }
 
 impl App {
@@ -131,14 +97,18 @@ impl App {
             earlier_rules: ArcSwap::default(),
             store: ArcSwapOption::empty(),
             acme,
+            certificates: ArcSwap::default(),
             probe: web::Probe::default(),
             last_reload: Mutex::new(LastReload::at_start(&config, Clock.now())),
             pages: ArcSwap::from_pointee(Pages::new(config.live.face.clone())?),
             live: Arc::new(ArcSwap::from_pointee(config.live.clone())),
             counters: web::Counters::default(),
+            settling: web::Settling::default(),
+            stopping: AtomicBool::new(false),
             metrics,
             config,
         };
+        web::export_reload(parts.clock.now(), true);
         let app = Self {
             parts: actix::Data::new(parts),
             settler,
@@ -246,21 +216,17 @@ impl App {
         };
         let public = rt::spawn(with_all(public, stop.clone()));
         let control = rt::spawn(with_all(control, stop.clone()));
-        let reloading = rt::spawn(reload_on_signal(parts.clone(), stop.clone()));
-        let certifying = certify(certificates.authority, parts.clone(), stop.clone());
-        let certifying = rt::spawn(certifying);
-        let keeping = housekeeping(parts.clone(), certificates.files, stop.clone());
-        let keeping = rt::spawn(keeping);
+        let keeping = Keeping::start(&parts, certificates, &stop);
         stop.wait().await;
+        parts.stopping.store(true, Ordering::Relaxed);
+        // A load balancer looks elsewhere meanwhile.
+        rt::time::sleep(parts.config.http.drain).await;
         for handle in handles {
             handle.stop(true).await;
         }
         let ended = public.await;
         let ended_too = control.await;
-        keeping.await.context("housekeeping")?;
-        reloading.await.context("reloading")?;
-        // An order may be waiting for its authority; it begins anew at the next start.
-        certifying.abort();
+        keeping.end().await?;
         let mut settled = settling.await.context("settling");
         // Its last sync may take long; signals are heard meanwhile.
         rt::task::spawn_blocking(move || journal.stop())

@@ -21,7 +21,7 @@ pub(super) enum Geoip {
         /// Where the table is written
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
-        /// What the data is and of when; shown by /readyz
+        /// What the data is and of when; shown by /readyz?verbose
         #[arg(long, default_value = "npm @ip-location-db/asn")]
         source: String,
     },

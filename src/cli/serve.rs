@@ -25,7 +25,7 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn run(self) -> Result<(), Failure> {
         let config = Config::load(&self.flags)?;
-        telemetry::start_logs(config.log_format, &config.live.log_filter);
+        let _traces = start_logs(&config)?;
         let lock = DirectoryLock::take(&config.data)?;
         let bound = Listeners::bind(&config);
         let listeners = bound.map_err(|error| Failure::new(Failure::TEMPORARY, error))?;
@@ -37,6 +37,26 @@ impl Serve {
             Ok(app.serve(Stop::default()).await?)
         })
     }
+}
+
+/// Starts logging, and sends traces where it is told to, as long as what is returned is kept.
+#[cfg(feature = "otlp")]
+fn start_logs(config: &Config) -> Result<Option<telemetry::Traces>, Failure> {
+    let (format, filter) = (config.log_format, &config.live.log_filter);
+    let Some(endpoint) = &config.otlp_endpoint else {
+        telemetry::start_logs(format, filter);
+        return Ok(None);
+    };
+    let started = telemetry::start_logs_and_traces(format, filter, endpoint);
+    let traces = started.map_err(|error| Failure::new(Failure::CONFIGURATION, error))?;
+    Ok(Some(traces))
+}
+
+/// Starts logging; there are no traces in this binary.
+#[cfg(not(feature = "otlp"))]
+fn start_logs(config: &Config) -> Result<Option<std::convert::Infallible>, Failure> {
+    telemetry::start_logs(config.log_format, &config.live.log_filter);
+    Ok(None)
 }
 
 /// Prints a line; nobody may be reading it.

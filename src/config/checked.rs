@@ -52,6 +52,8 @@ pub struct Config {
     pub network_table: Option<PathBuf>,
     /// Form of log lines.
     pub log_format: LogFormat,
+    /// Where traces go.
+    pub otlp_endpoint: Option<String>,
     /// What may change while the server runs.
     pub live: Live,
     /// Every key with its value, in the order of the example.
@@ -176,6 +178,7 @@ impl Config {
                     &[("text", LogFormat::Text), ("json", LogFormat::Json)],
                 )
                 .unwrap_or_default(),
+            otlp_endpoint: layers.optional("log.otlp_endpoint", otlp_endpoint),
             live: Live::read(layers),
             values: keys().iter().map(|key| Value::of(key, layers)).collect(),
             flags: Flags::default(),
@@ -224,6 +227,16 @@ impl Config {
 fn cores() -> u8 {
     let cores = std::thread::available_parallelism();
     cores.map_or(1, |cores| u8::try_from(cores.get()).unwrap_or(128).min(128))
+}
+
+fn otlp_endpoint(text: &str) -> Result<String, String> {
+    if !cfg!(feature = "otlp") {
+        return Err("needs a binary that was built with --features otlp".to_owned());
+    }
+    let url = Url::parse(text).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.map(|_| text.to_owned())
+        .ok_or_else(|| format!("{text:?} is no URL such as http://127.0.0.1:4318/v1/traces"))
 }
 
 fn mode(text: &str) -> Result<u32, String> {

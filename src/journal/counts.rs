@@ -2,6 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::domain::hit::HitKind;
+use crate::domain::judgement::Class;
+use crate::domain::record::Hit;
+
 /// Why an answered hit was not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -53,12 +57,40 @@ impl Reason {
     }
 }
 
+/// Hits by kind and by class of their provisional judgement.
+#[derive(Debug)]
+pub(super) struct HitCounts([AtomicU64; HitKind::ALL.len() * Class::ALL.len()]);
+
+impl Default for HitCounts {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+}
+
+impl HitCounts {
+    /// The count that a hit belongs to. Codes begin with 1.
+    pub(super) fn of(&self, hit: &Hit) -> Option<&AtomicU64> {
+        self.get(hit.kind, hit.verdict.class)
+    }
+
+    fn get(&self, kind: HitKind, class: Class) -> Option<&AtomicU64> {
+        let row = usize::from(kind.code() - 1);
+        self.0
+            .get(row * Class::ALL.len() + usize::from(class.code() - 1))
+    }
+
+    pub(super) fn read(&self, kind: HitKind, class: Class) -> u64 {
+        self.get(kind, class)
+            .map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+}
+
 /// Counts of one ring, each written by its worker alone.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub(super) struct RingCounts {
     /// Hits kept.
-    pub(super) hits: AtomicU64,
+    pub(super) hits: HitCounts,
     /// Hits not kept, by reason.
     pub(super) dropped: [AtomicU64; Reason::ALL.len()],
 }
@@ -71,6 +103,11 @@ pub(super) fn add_one(count: &AtomicU64) {
 /// Counts of the journal, but those of its rings; all since the start.
 #[derive(Debug, Default)]
 pub struct JournalCounts {
+    /// Hits of acts, kept with them.
+    pub(super) act_hits: HitCounts,
+    /// Bytes of the segments, as of the last time that old ones were deleted, and what was written
+    /// since.
+    pub log_bytes: AtomicU64,
     /// Side texts left out over the hourly limit, or because their ring was full.
     pub side_texts_dropped: AtomicU64,
     /// fsync errors.

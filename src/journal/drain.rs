@@ -120,6 +120,8 @@ impl Drainer {
             }
             written?;
             wrote = true;
+            let bytes = self.batch.len() as u64;
+            journal.counts.log_bytes.fetch_add(bytes, Ordering::Relaxed);
             for ((ring, from), to) in journal.rings.iter().zip(&self.drained).zip(&to) {
                 ring.free(*from, *to);
             }

@@ -83,7 +83,9 @@ impl Keeper {
         let ring = producer.ring();
         match kept {
             Ok(slot) => {
-                add_one(&ring.counts.hits);
+                if let Some(count) = ring.counts.hits.of(hit) {
+                    add_one(count);
+                }
                 Ok(Kept {
                     ring: ring.worker(),
                     slot,

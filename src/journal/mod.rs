@@ -69,6 +69,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::domain::act::Act;
+use crate::domain::hit::HitKind;
+use crate::domain::judgement::Class;
 use crate::domain::record::Hit;
 use crate::domain::time::Micros;
 
@@ -161,11 +163,34 @@ impl Journal {
         &self.counts
     }
 
-    /// Hits kept since the start.
+    /// Hits of a kind kept since the start, by the class of their provisional judgement.
     #[must_use]
-    pub fn hits(&self) -> u64 {
-        let hits = self.rings.iter().map(|ring| &ring.counts.hits);
-        hits.map(|hits| hits.load(Ordering::Relaxed)).sum()
+    pub fn hits(&self, kind: HitKind, class: Class) -> u64 {
+        let rings = self.rings.iter().map(|ring| &ring.counts.hits);
+        rings
+            .chain([&self.counts.act_hits])
+            .map(|hits| hits.read(kind, class))
+            .sum()
+    }
+
+    /// How many rings there are, and how full the fullest one is, 0 to 1.
+    #[must_use]
+    pub fn rings(&self) -> (usize, f64) {
+        let fill = self.rings.iter().map(|ring| ring.fill());
+        (self.rings.len(), fill.fold(0.0, f64::max))
+    }
+
+    /// What it was opened with.
+    #[must_use]
+    pub fn options(&self) -> &JournalOptions {
+        &self.options
+    }
+
+    /// Bytes of the bodies in the spool, as of the last time that old ones were deleted, and what
+    /// was written since.
+    #[must_use]
+    pub fn spool_bytes(&self) -> u64 {
+        self.spool.bytes()
     }
 
     /// Hits answered and not kept since the start, by reason.
@@ -275,6 +300,7 @@ impl Journal {
         text: &dyn Fn(SideKind) -> Vec<u8>,
     ) -> Result<(), JournalError> {
         let mut records = Vec::new();
+        let counted = hit.and_then(|hit| self.counts.act_hits.of(hit));
         frame::write_act(&mut records, act);
         if let Some(hit) = hit {
             for (kind, id) in frame::texts(hit) {
@@ -286,7 +312,11 @@ impl Journal {
             }
             records.extend_from_slice(&frame::hit(hit));
         }
-        self.append_synced(&records).await
+        self.append_synced(&records).await?;
+        if let Some(count) = counted {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     async fn append_synced(&self, records: &[u8]) -> Result<(), JournalError> {
@@ -339,6 +369,9 @@ impl Journal {
         let begun = self.has_begun();
         let bodies = begun.then(|| self.spool.expire(settled_to, self.last(), now));
         let log = self.segments.expire(&self.options, settled_to, now);
+        if let Ok(bytes) = &log {
+            self.counts.log_bytes.store(*bytes, Ordering::Relaxed);
+        }
         aside.and(bodies.unwrap_or(Ok(()))).and(log)
     }
 }

@@ -105,6 +105,18 @@ impl Ring {
         self.head.0.load(Ordering::Acquire)
     }
 
+    /// How full it is, 0 to 1; one without room is full.
+    pub(super) fn fill(&self) -> f64 {
+        let Some(room) = self.room.get() else {
+            return 1.0;
+        };
+        let freed = self.freed.0.load(Ordering::Acquire);
+        let used = self.head().saturating_sub(freed).min(room.count);
+        // Slots are u32 in the file's header.
+        let number = |slots: u64| u32::try_from(slots).map_or(f64::MAX, f64::from);
+        number(used) / number(room.count)
+    }
+
     /// Last slot whose record survives a power cut.
     pub(super) fn synced(&self) -> u64 {
         self.synced.0.load(Ordering::Acquire)

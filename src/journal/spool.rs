@@ -78,6 +78,8 @@ pub(super) struct Spool {
     waiting: AtomicUsize,
     /// A write or a sync failed since somebody last asked.
     doubted: AtomicBool,
+    /// Of all files when old ones were last deleted, and what was written since.
+    bytes: AtomicU64,
     writes: Stall,
     syncs: Stall,
     /// Files seen old enough, and the last sequence that may name them, once it is known.
@@ -106,10 +108,16 @@ impl Spool {
             syncing: Mutex::default(),
             waiting: AtomicUsize::new(0),
             doubted: AtomicBool::new(false),
+            bytes: AtomicU64::new(0),
             writes: Stall::default(),
             syncs: Stall::default(),
             expiring: Mutex::default(),
         }
+    }
+
+    /// Bytes of its files, about.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Whether a body has waited for the disk for too long.
@@ -184,6 +192,7 @@ impl Spool {
         written.map_err(self.io(open.spooled.number))?;
         let end = offset + bytes;
         open.spooled.written.store(end, Ordering::Release);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         let spooled = Arc::clone(&open.spooled);
         *turn = Some(open);
         Ok((spooled, offset))
@@ -272,6 +281,7 @@ impl Spool {
             files.push((number, about.map_err(self.io(number))?));
         }
         let mut total: u64 = files.iter().map(|(_, (_, bytes))| bytes).sum();
+        self.bytes.store(total, Ordering::Relaxed);
         let mut deleted = false;
         for (number, (modified, bytes)) in files {
             let name = name(number);
@@ -284,6 +294,7 @@ impl Spool {
             match seen.get(&number).copied() {
                 Some(Some(bound)) if settled_to >= bound => {
                     self.disk.remove(&name).map_err(self.io(number))?;
+                    self.bytes.fetch_sub(bytes, Ordering::Relaxed);
                     deleted = true;
                 }
                 Some(Some(bound)) => _ = expiring.insert(number, Some(bound)),

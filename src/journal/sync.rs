@@ -21,6 +21,7 @@ pub struct Syncer {
     poisoned: bool,
     /// A full segment that is not durable yet. Until it is, nothing after it counts as synced.
     closing: Option<Closing>,
+    fsync_seconds: metrics::Histogram,
 }
 
 impl Syncer {
@@ -29,6 +30,7 @@ impl Syncer {
             journal,
             poisoned: false,
             closing: None,
+            fsync_seconds: metrics::histogram!("cupel_journal_fsync_duration_seconds"),
         }
     }
 
@@ -95,7 +97,10 @@ impl Syncer {
     /// Makes what is pending durable, where it stands or in another segment.
     fn sync(&mut self, pending: &Pending) -> Result<(), JournalError> {
         if !self.poisoned {
-            match pending.file.sync() {
+            let began = Instant::now();
+            let synced = pending.file.sync();
+            self.fsync_seconds.record(began.elapsed());
+            match synced {
                 Ok(()) => {
                     self.journal.writer.synced(pending.bytes);
                     return Ok(());

@@ -26,6 +26,7 @@ pub use reload::FileStamp;
 pub use table::{AsnTable, TABLE_FILE_BYTES_MAX};
 
 use crate::domain::network::NetworkFacts;
+use crate::domain::time::Micros;
 
 /// The tables in use. The ASN table can be replaced at any time without stopping a reader.
 #[derive(Debug)]
@@ -75,6 +76,12 @@ impl Networks {
     #[must_use]
     pub fn table_source(&self) -> String {
         self.table.load().source().to_owned()
+    }
+
+    /// When the ASN table in use was built, as far as its source says.
+    #[must_use]
+    pub fn table_built_at(&self) -> Option<Micros> {
+        self.table.load().built_at()
     }
 
     /// Takes another ASN table into use. Lookups under way finish with the one before.

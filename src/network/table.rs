@@ -10,6 +10,8 @@ use std::io::Read as _;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
 
+use crate::domain::time::Micros;
+
 use super::error::NetworkError;
 use super::ranges::{Ranges, Span, settle};
 use super::{file, mmdb};
@@ -85,6 +87,13 @@ impl AsnTable {
         &self.source
     }
 
+    /// When the table was built, if its source says: a build epoch as the .mmdb form has it, or the
+    /// first date (2026-06-17, 20260617…), as versions of the data do.
+    #[must_use]
+    pub fn built_at(&self) -> Option<Micros> {
+        built_at(&self.source)
+    }
+
     /// Number of autonomous systems that the table knows.
     #[must_use]
     pub fn asns(&self) -> usize {
@@ -118,6 +127,20 @@ fn unreadable(path: &Path, source: std::io::Error) -> NetworkError {
         action: "read",
         source,
     }
+}
+
+fn built_at(source: &str) -> Option<Micros> {
+    if let Some((_, epoch)) = source.split_once("build epoch ") {
+        let seconds: i64 = epoch.trim().parse().ok()?;
+        return Some(Micros::new(seconds.saturating_mul(1_000_000)));
+    }
+    let words = source.split(|c: char| !c.is_ascii_digit() && c != '-');
+    words.map(|word| word.replace('-', "")).find_map(|digits| {
+        let (year, rest) = digits.split_at_checked(4)?;
+        let (month, rest) = rest.split_at_checked(2)?;
+        let day = rest.get(..2).filter(|_| year.starts_with("20"))?;
+        Micros::parse(&format!("{year}-{month}-{day}T00:00:00Z"))
+    })
 }
 
 /// The part of an IPv6 address by which it is looked up.
@@ -265,6 +288,22 @@ mod tests {
         }
         assert_eq!(table.organisation(7), Some("Seven"));
         assert_eq!((table.organisation(9), table.organisation(8)), (None, None));
+    }
+
+    #[test]
+    fn a_source_may_say_when_the_table_was_built() {
+        let day = |text: &str| Micros::parse(&format!("{text}T00:00:00Z"));
+        for (source, built) in [
+            ("npm @ip-location-db/asn 2.3.2026061719", day("2026-06-17")),
+            ("DB-IP ASN Lite 2026-11-01", day("2026-11-01")),
+            ("GeoLite2-ASN, build epoch 1781654400", day("2026-06-17")),
+            ("20269999, then 2026-02-03", day("2026-02-03")),
+            ("ours", None),
+            ("GeoLite2-ASN, build epoch x", None),
+        ] {
+            assert_eq!(built_at(source), built, "{source}");
+        }
+        assert!(AsnTable::shipped().unwrap().built_at().is_some());
     }
 
     #[test]

@@ -75,6 +75,10 @@ pub struct Progress {
     pub more: bool,
     /// Last sequence that is written and counted.
     pub position: u64,
+    /// Time of the last hit that was read; `None` if there was none.
+    pub last_hit: Option<Micros>,
+    /// Time up to which windows are closed.
+    pub settled_to: Micros,
 }
 
 #[derive(Debug)]
@@ -176,6 +180,7 @@ impl Settler {
             fold.settle(stored, now);
         }
         let settled = fold.settled();
+        let last_hit = last_hit(&entries);
         let mut settled_to = oldest_unsettled(&entries).map_or(until, |at| at.min(until));
         if more {
             settled_to = settled.map_or(from.settled_to, |(_, at)| at.min(settled_to));
@@ -194,6 +199,8 @@ impl Settler {
         let progress = Progress {
             more,
             position: to.sequence,
+            last_hit,
+            settled_to,
             ..fold.progress()
         };
         let idle = to.sequence == from.sequence && settled.is_none();

@@ -195,6 +195,14 @@ impl Store {
         })
     }
 
+    /// Bytes of the database and its write-ahead log.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let wal = self.path.with_file_name(format!("{FILE}-wal"));
+        let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |about| about.len());
+        bytes(&self.path) + bytes(&wal)
+    }
+
     /// The writing connection, if the file is where it belongs.
     fn writer(&self) -> Result<&SqlitePool, StoreError> {
         self.check_place()?;

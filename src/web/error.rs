@@ -4,13 +4,15 @@ use std::fmt;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
 
 use crate::config::ConfigError;
 use crate::journal::JournalError;
 use crate::resolve::KeyRingError;
 use crate::store::{Scope, StoreError};
+
+use super::requests;
 
 /// Why a control request was refused.
 #[derive(Debug)]
@@ -114,6 +116,9 @@ impl ResponseError for WebError {
             object.insert("pointer".to_owned(), Value::from(pointer));
             object.insert("errors".to_owned(), errors);
         }
+        if let (Some(id), Some(object)) = (requests::current_id(), problem.as_object_mut()) {
+            object.insert("request_id".to_owned(), Value::from(id));
+        }
         let mut answer = HttpResponse::build(self.status_code());
         answer.insert_header((CONTENT_TYPE, "application/problem+json"));
         answer.insert_header(("cache-control", "no-store"));
@@ -185,7 +190,6 @@ pub(super) async fn wrong_method() -> HttpResponse {
 }
 
 /// Answers whatever no route takes.
-pub(super) async fn no_route(request: HttpRequest) -> HttpResponse {
-    tracing::debug!(path = request.path(), "web: no such control route");
+pub(super) async fn no_route() -> HttpResponse {
     WebError::NotFound("route; the API is under /api/v1").error_response()
 }

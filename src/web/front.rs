@@ -90,15 +90,18 @@ impl Service<Request> for Front {
     }
 
     fn call(&self, request: Request) -> Answering {
+        let began = self.worker.begin();
         let Some(reply) = redirect::answer(&self.worker, request.head(), self.scheme) else {
             return Answering::Later((self.app)(request));
         };
         let Some(kept) = reply.wait_for else {
+            self.worker.answered(began);
             return Answering::Now(Some(reply.response));
         };
         let worker = Rc::clone(&self.worker);
         Answering::Later(Box::pin(async move {
             worker.journal.until_synced(kept).await;
+            worker.answered(began);
             Ok(reply.response)
         }))
     }

@@ -13,19 +13,24 @@ mod error;
 mod front;
 mod health;
 mod ids;
+mod metrics;
 mod pages;
 mod probe;
 mod record;
 mod redirect;
 mod reload;
+mod requests;
 mod respond;
+mod settling;
 mod spooling;
 mod worker;
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
+use actix_web::middleware::from_fn;
 use actix_web::web;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -46,9 +51,21 @@ pub use counters::Counters;
 pub use front::FrontFactory;
 pub use pages::Pages;
 pub use probe::Probe;
-pub use reload::{LastReload, Reloaded};
+pub use reload::{LastReload, Reloaded, export_reload};
+pub use settling::Settling;
 
 use worker::Worker;
+
+/// How the certificate of a listener is.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct CertificateState {
+    /// `public` or `control`.
+    pub listener: &'static str,
+    /// Hosts that it is for; empty if there is none yet.
+    pub names: Vec<String>,
+    /// When it expires, seconds since 1970; 0 if there is none yet.
+    pub expires: i64,
+}
 
 /// Parts of the application that routes use. Built by `app`.
 #[derive(Debug)]
@@ -86,6 +103,8 @@ pub struct Parts {
     pub store: ArcSwapOption<Store>,
     /// The configuration as it was last read.
     pub last_reload: Mutex<LastReload>,
+    /// Certificates of listeners that speak TLS.
+    pub certificates: ArcSwap<Vec<CertificateState>>,
     /// What `cupel doctor` has asked for.
     pub probe: Probe,
     /// Answers to an ACME authority.
@@ -94,6 +113,10 @@ pub struct Parts {
     pub pages: ArcSwap<Pages>,
     /// What happened, for metrics.
     pub counters: Counters,
+    /// How far settling is.
+    pub settling: Settling,
+    /// Whether the server stops: it says so before it takes no more.
+    pub stopping: AtomicBool,
     /// The process's metrics, where it exports them.
     pub metrics: Option<PrometheusHandle>,
 }
@@ -116,16 +139,20 @@ fn everything(worker: Rc<Worker>, scheme: Scheme) -> impl FnOnce(&mut web::Servi
 
 /// Routes of the control listener.
 pub fn control(parts: web::Data<Parts>) -> impl Fn(&mut web::ServiceConfig) + Clone {
+    requests::begin();
     move |config| {
-        config
-            .app_data(parts.clone())
+        let no_route = || web::to(error::no_route);
+        let api = web::scope("/api/v1").configure(api::routes);
+        let routes = web::scope("")
+            .wrap(from_fn(requests::watch))
             .route("/livez", web::get().to(health::livez))
             .route("/livez", web::head().to(health::livez))
             .route("/readyz", web::get().to(health::readyz))
             .route("/readyz", web::head().to(health::readyz))
-            .route("/metrics", web::get().to(health::metrics))
-            .service(web::scope("/api/v1").configure(api::routes))
-            .default_service(web::to(error::no_route));
+            .route("/metrics", web::get().to(metrics::metrics))
+            .service(api.default_service(no_route()))
+            .default_service(no_route());
+        config.app_data(parts.clone()).service(routes);
     }
 }
 

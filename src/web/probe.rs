@@ -1,6 +1,6 @@
 //! Whether what tracked links begin with leads here, and what a request loses on its way: `cupel
-//! doctor` asks for a path that nobody else knows, requests it as a reader would, and reads what was
-//! seen.
+//! doctor` asks for a path that nobody else knows, requests it as a reader would, and reads what
+//! was seen.
 
 use std::sync::{Mutex, PoisonError};
 

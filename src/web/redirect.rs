@@ -16,6 +16,7 @@ use crate::domain::token::{Token, Verified};
 use crate::journal::Kept;
 use crate::resolve::{Campaign, Link, fill};
 
+use super::counters::TokenFault;
 use super::record::{Asked, Seen, keep};
 use super::worker::Worker;
 use super::{Parts, challenge, pages, respond};
@@ -106,14 +107,27 @@ pub(super) fn resolve<R>(
     token: &str,
     with: impl FnOnce(&Campaign, &TenantKeys, Known) -> R,
 ) -> Option<R> {
+    let faulty = |fault| parts.counters.token_invalid(fault);
     let parsed = Token::parse(token.as_bytes());
-    let id = match &parsed {
-        Some(token) => token.claimed_campaign(),
-        None => Token::claimed_campaign_of(token.as_bytes())?,
+    let claimed = match &parsed {
+        Some(token) => Some(token.claimed_campaign()),
+        None => Token::claimed_campaign_of(token.as_bytes()),
+    };
+    let Some(id) = claimed else {
+        faulty(TokenFault::Malformed);
+        return None;
     };
     let snapshot = parts.catalogue.load();
-    let (campaign, keys) = snapshot.campaign(id)?;
+    let Some((campaign, keys)) = snapshot.campaign(id) else {
+        faulty(TokenFault::UnknownCampaign);
+        return None;
+    };
     let verified = parsed.and_then(|token| token.verify(keys));
+    match &verified {
+        Some(verified) if verified.key_state == KeyState::Revoked => faulty(TokenFault::Revoked),
+        Some(_) => {}
+        None => faulty(TokenFault::Damaged),
+    }
     Some(with(
         campaign,
         keys,

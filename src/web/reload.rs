@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::config::{Config, ConfigError, Value, keys};
 use crate::domain::time::Micros;
+use crate::telemetry;
 
 use super::Parts;
 use super::pages::Pages;
@@ -76,13 +77,16 @@ impl Parts {
             Err(error) => {
                 tracing::error!(%error, "web: kept the old configuration");
                 last.refused = Some(error.clone());
+                export_reload(last.at, false);
                 return Err(error);
             }
         };
         let reloaded = compare(&last.values, &config.values, &self.config.values);
         self.live.store(Arc::new(config.live));
         self.pages.store(Arc::new(pages));
+        telemetry::set_filter(&self.live.load().log_filter);
         last.at = self.clock.now();
+        export_reload(last.at, true);
         last.refused = None;
         last.restart.clone_from(&reloaded.restart);
         last.values = config.values;
@@ -90,6 +94,13 @@ impl Parts {
         tracing::info!(changed, restart, "web: took over the configuration");
         Ok(reloaded)
     }
+}
+
+/// Exports when the configuration was last taken over, and whether the last reading was.
+pub fn export_reload(at: Micros, taken_over: bool) {
+    metrics::gauge!("cupel_config_last_reload_successful").set(u8::from(taken_over));
+    let seconds = f64::from(at.seconds());
+    metrics::gauge!("cupel_config_last_reload_success_timestamp_seconds").set(seconds);
 }
 
 /// What changed since it was last read, and what is other than at the start.

@@ -1,9 +1,10 @@
 //! What one worker thread of the public listener owns: nobody else touches it, so nothing locks.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Deref;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::web;
 use arc_swap::{ArcSwap, Cache};
@@ -24,6 +25,9 @@ thread_local! {
     static HERE: RefCell<Weak<Worker>> = const { RefCell::new(Weak::new()) };
 }
 
+/// One answer in so many is timed: two looks at the clock each would be felt.
+const TIMED_EVERY: u32 = 64;
+
 /// One worker of the public listener. It reads as the [`Parts`] that all share.
 pub(super) struct Worker {
     parts: web::Data<Parts>,
@@ -32,6 +36,8 @@ pub(super) struct Worker {
     agents: RefCell<IdMap<u64, AgentFacts>>,
     live: RefCell<Cache<Arc<ArcSwap<Live>>, Arc<Live>>>,
     pub(super) ids: Ids,
+    answers: Cell<u32>,
+    seconds: metrics::Histogram,
 }
 
 impl Worker {
@@ -61,6 +67,22 @@ impl Worker {
             parts,
             keeper,
             agents: RefCell::default(),
+            answers: Cell::new(0),
+            seconds: metrics::histogram!("cupel_redirect_duration_seconds"),
+        }
+    }
+
+    /// When an answer was begun, if its turn to be timed has come.
+    pub(super) fn begin(&self) -> Option<Instant> {
+        let answers = self.answers.get().wrapping_add(1);
+        self.answers.set(answers);
+        answers.is_multiple_of(TIMED_EVERY).then(Instant::now)
+    }
+
+    /// An answer is there.
+    pub(super) fn answered(&self, began: Option<Instant>) {
+        if let Some(began) = began {
+            self.seconds.record(began.elapsed());
         }
     }
 

@@ -162,20 +162,6 @@ fn a_second_server_on_a_directory_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn health_and_metrics_say_how_it_is() {
-    let server = Server::new();
-    let get = |path: &str| server.client.get(server.control(path)).send().unwrap();
-    assert_eq!(get("/livez").status(), 200);
-    let ready: serde_json::Value = get("/readyz").json().unwrap();
-    assert_eq!(
-        (&ready["ready"], &ready["store"]),
-        (&true.into(), &"ok".into())
-    );
-    assert_eq!(server.metric("cupel_store_up"), 1.0);
-    assert_eq!(server.metric("cupel_build_info{version=\"0.1.0\"}"), 1.0);
-}
-
-#[test]
 fn the_network_table_is_built_from_csv_and_swapped_when_it_changes() {
     let own = tempfile::tempdir().unwrap();
     let path = |name: &str| own.path().join(name).to_str().unwrap().to_owned();

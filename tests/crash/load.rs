@@ -266,9 +266,11 @@ pub(crate) fn next_id(oracle: &Oracle) -> u64 {
     oracle.ids().last().map_or(0, |(id, _)| id + 1)
 }
 
-/// What `/readyz` says: status and JSON.
+/// What `/readyz` says: status, and JSON of each part.
 pub(crate) fn readiness(server: &Server) -> (u16, Value) {
-    let answer = server.client.get(server.control("/readyz")).send().unwrap();
+    let url = server.control("/readyz?verbose");
+    let answer = server.client.get(url).send().unwrap();
     let status = answer.status().as_u16();
-    (status, answer.json().unwrap())
+    let mut said: Value = answer.json().unwrap();
+    (status, said["parts"].take())
 }

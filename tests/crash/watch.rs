@@ -74,7 +74,7 @@ impl Watch {
         let (client, metrics, ready) = (
             client(),
             server.control("/metrics"),
-            server.control("/readyz"),
+            server.control("/readyz?verbose"),
         );
         let known = Arc::new(Mutex::new(Instant::now()));
         let synced_at = Arc::clone(&known);
@@ -82,7 +82,7 @@ impl Watch {
         let look = move || {
             let asked_at = Instant::now();
             let said: Value = client.get(&ready).send().ok()?.json().ok()?;
-            let number = |name: &str| said["journal"][name].as_u64();
+            let number = |name: &str| said["parts"]["journal"][name].as_u64();
             let (last, synced_to) = (number("last")?, number("synced_to")?);
             written.push_back((last, asked_at));
             while let Some((_, at)) = written.pop_front_if(|(last, _)| *last <= synced_to) {

@@ -89,7 +89,7 @@ fn handshake(asked: &ChallengeHandle<'_>) -> Result<(String, CertifiedKey), Acme
     let secret = PrivateKeyDer::Pkcs8(key.serialize_der().into());
     let secret = provider().key_provider.load_private_key(secret);
     let secret = secret.map_err(|error| instant_acme::Error::Other(Box::new(error)))?;
-    // Whether they are of each other is not asked: the extension is one that rustls refuses to read.
+    // Whether they are of each other is not asked: rustls refuses to read that extension.
     Ok((
         host,
         CertifiedKey::new(vec![certificate.der().clone()], secret),

@@ -1,0 +1,43 @@
+//! The listeners' certificates: where each comes from.
+
+use std::sync::Arc;
+
+use crate::config::{Certificate, Config};
+use crate::listen::{Authority, CertificateFiles, Certificates};
+use crate::web::AcmeAnswers;
+
+/// Certificates of the listeners, and the files that they come from.
+#[derive(Debug, Default)]
+pub(super) struct Certified {
+    pub(super) public: Option<Arc<Certificates>>,
+    pub(super) control: Option<Arc<Certificates>>,
+    pub(super) files: Vec<(CertificateFiles, Arc<Certificates>)>,
+    pub(super) authority: Option<Authority>,
+}
+
+impl Certified {
+    /// Reads what the configuration names; what an authority is to give may come later.
+    pub(super) fn read(config: &Config, answers: &Arc<AcmeAnswers>) -> anyhow::Result<Self> {
+        let mut certified = Self::default();
+        let mut open = |files: Option<&Certificate>| -> anyhow::Result<_> {
+            let Some(files) = files else { return Ok(None) };
+            let (files, certificates) = CertificateFiles::open(files)?;
+            certified.files.push((files, Arc::clone(&certificates)));
+            Ok(Some(certificates))
+        };
+        let public = open(config.tls.as_ref())?;
+        let control = open(config.control_tls.as_ref())?;
+        (certified.public, certified.control) = (public, control);
+        if let Some(acme) = config.acme.clone() {
+            let (directory, empty) = (config.data.join("acme"), Arc::<Certificates>::default());
+            certified.public = Some(Arc::clone(&empty));
+            certified.authority = Some(Authority::open(
+                acme,
+                directory,
+                empty,
+                Arc::clone(answers),
+            )?);
+        }
+        Ok(certified)
+    }
+}
