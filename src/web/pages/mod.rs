@@ -12,8 +12,8 @@ use crate::resolve::Link;
 use super::redirect::nothing;
 use super::{Parts, respond};
 
-const STYLE: &[u8] = include_bytes!("../../static/cupel.css");
-const ICON: &[u8] = include_bytes!("../../static/favicon.svg");
+const STYLE: &[u8] = include_bytes!("../../../static/cupel.css");
+const ICON: &[u8] = include_bytes!("../../../static/favicon.svg");
 
 /// Templates with what every page says of the sender.
 #[derive(Debug)]
@@ -36,10 +36,10 @@ impl Pages {
     pub fn new(face: Face) -> Result<Self, tera::Error> {
         let mut tera = Tera::default();
         tera.add_raw_templates([
-            ("layout.html", include_str!("../../templates/layout.html")),
-            ("button.html", include_str!("../../templates/button.html")),
-            ("plain.html", include_str!("../../templates/plain.html")),
-            ("root.html", include_str!("../../templates/root.html")),
+            ("layout.html", include_str!("../../../templates/layout.html")),
+            ("button.html", include_str!("../../../templates/button.html")),
+            ("plain.html", include_str!("../../../templates/plain.html")),
+            ("root.html", include_str!("../../../templates/root.html")),
         ])?;
         Ok(Self { tera, face })
     }
