@@ -107,7 +107,7 @@ impl App {
             rules,
             earlier_rules: ArcSwap::default(),
             store: ArcSwapOption::empty(),
-            pages: Pages::new(config.face.clone())?,
+            pages: Pages::new(&config)?,
             counters: web::Counters::default(),
             metrics,
             config,

@@ -170,7 +170,7 @@ fn is_unfilled(value: &str) -> bool {
 fn content(worker: &Worker, head: &RequestHead, token: &str, number: &str) -> Reply {
     let seen = Seen::new(worker, head);
     let Some(number) = decimal(number).filter(|number| *number > 0) else {
-        return unkept(nothing(worker));
+        return unkept(nothing(worker, head));
     };
     let query = head
         .uri
@@ -190,10 +190,10 @@ fn content(worker: &Worker, head: &RequestHead, token: &str, number: &str) -> Re
         asked.honeypot = link.is_some_and(|link| link.kind == LinkKind::Honeypot);
         asked.values = link.is_some_and(|link| carries_values(link, query));
         let wait_for = keep(worker, &seen, &asked);
-        let response = respond_click(worker, answer, url.as_deref());
+        let response = respond_click(worker, head, answer, url.as_deref());
         Reply { response, wait_for }
     });
-    answered.unwrap_or_else(|| unkept(nothing(worker)))
+    answered.unwrap_or_else(|| unkept(nothing(worker, head)))
 }
 
 /// The answer to a request that is no hit.
@@ -234,13 +234,19 @@ fn click_answer(seen: &Seen<'_>, gone: bool) -> Answer {
     }
 }
 
-fn respond_click(parts: &Parts, answer: Answer, url: Option<&str>) -> Response<BoxBody> {
+fn respond_click(
+    parts: &Parts,
+    head: &RequestHead,
+    answer: Answer,
+    url: Option<&str>,
+) -> Response<BoxBody> {
+    let pages = || parts.pages.for_reader(&head.headers);
     let page = match (answer, url) {
         (Answer::Redirected, Some(url)) => return respond::found(url),
         (Answer::Speculation, _) => respond::too_early(),
         (Answer::Refused, _) => respond::not_allowed("GET, HEAD"),
-        (Answer::Gone, _) => parts.pages.gone(),
-        _ => parts.pages.not_found(),
+        (Answer::Gone, _) => pages().gone(),
+        _ => pages().not_found(),
     };
     page.into()
 }
@@ -287,13 +293,14 @@ fn short(worker: &Worker, head: &RequestHead, code: &str) -> Option<Reply> {
     let wait_for = keep(worker, &seen, &asked);
     let response = match asked.answer {
         Answer::Redirected => respond::found_shared(link.location()),
-        other => respond_click(worker, other, None),
+        Answer::Gone if !link.disabled => worker.pages.for_reader(&head.headers).expired().into(),
+        other => respond_click(worker, head, other, None),
     };
     Some(Reply { response, wait_for })
 }
 
 /// A request on nothing known: a metric, not a hit.
-pub(super) fn nothing(parts: &Parts) -> HttpResponse {
+pub(super) fn nothing(parts: &Parts, head: &RequestHead) -> HttpResponse {
     parts.counters.unknown();
-    parts.pages.not_found()
+    parts.pages.for_reader(&head.headers).not_found()
 }
