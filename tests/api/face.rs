@@ -73,8 +73,8 @@ fn pages(configuration: &str) -> (Server, Vec<Page>) {
             200,
             [
                 "Links in emails lead through here",
-                "Links aus E-Mails führen über diese Seite",
-                "Les liens des e-mails passent par ici",
+                "Links aus E‑Mails führen über diese Seite",
+                "Les liens des e‑mails passent par ici",
                 "Los enlaces de los correos pasan por aquí",
             ],
         ),
@@ -117,8 +117,8 @@ fn pages(configuration: &str) -> (Server, Vec<Page>) {
             410,
             [
                 "Please ask for a new email",
-                "Bitte fordern Sie eine neue E-Mail an",
-                "Veuillez demander un nouvel e-mail",
+                "Bitte fordern Sie eine neue E‑Mail an",
+                "Veuillez demander un nouvel e‑mail",
                 "Solicite un correo nuevo",
             ],
         ),

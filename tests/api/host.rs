@@ -13,7 +13,7 @@ fn the_root_says_what_is_recorded() {
     for (privacy, says, silent, gpc) in [
         (
             "",
-            vec![message, "it is only counted, without who you are"],
+            vec![message, "this is counted, but not linked to you"],
             vec![],
             true,
         ),
@@ -31,14 +31,14 @@ fn the_root_says_what_is_recorded() {
         ),
         (
             "level = \"aggregate\"",
-            vec!["it is counted, but not who you are"],
+            vec!["this is counted, but not linked to you"],
             vec![message, "Global Privacy Control"],
             true,
         ),
         (
             "level = \"aggregate\"\nsignals = \"none\"",
             vec![
-                "it is counted, but not who you are",
+                "this is counted, but not linked to you",
                 "none of this is recorded",
             ],
             vec![message],
