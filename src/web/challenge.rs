@@ -147,7 +147,11 @@ fn page(worker: &Worker, seen: &Seen<'_>, wanted: &Wanted, pages: &Reader<'_>) -
     };
     keep(worker, seen, &wanted.asked.answered(answer));
     match answer {
-        Answer::Page if wanted.unsubscribe => pages.unsubscribe(wanted.link.as_ref()),
+        Answer::Page if wanted.unsubscribe => {
+            // A press leads to no destination that is switched off: neither may the page say so.
+            let leads_to = wanted.link.as_ref().filter(|link| !link.disabled);
+            pages.unsubscribe(leads_to)
+        }
         Answer::Page => match &wanted.link {
             Some(link) => pages.action(link),
             None => pages.not_found(),

@@ -245,3 +245,17 @@ fn acts_are_taken_on_named_hosts_only() {
         assert_eq!(ask(Method::POST, &unsubscribe), one_click, "{host}");
     }
 }
+
+#[test]
+fn an_unsubscribe_page_names_only_where_its_button_leads() {
+    let acts = Acts::new();
+    let (server, path) = (&acts.server, acts.unsubscribe());
+    let page = || server.get(&path).text().unwrap();
+    assert!(page().contains(">a.example<"), "{}", page());
+    let disable = format!("/campaigns/{}/links/3/disable", acts.campaign);
+    server.post(&disable, json!({}));
+    assert!(!page().contains("a.example"), "{}", page());
+    let done = server.public(Method::POST, &path).send().unwrap();
+    assert_eq!(done.status(), 200);
+    assert!(done.text().unwrap().contains("You are unsubscribed"));
+}
