@@ -100,7 +100,7 @@ impl App {
             certificates: ArcSwap::default(),
             probe: web::Probe::default(),
             last_reload: Mutex::new(LastReload::at_start(&config, Clock.now())),
-            pages: ArcSwap::from_pointee(Pages::new(config.live.face.clone())?),
+            pages: ArcSwap::from_pointee(Pages::new(&config.live)?),
             live: Arc::new(ArcSwap::from_pointee(config.live.clone())),
             counters: web::Counters::default(),
             settling: web::Settling::default(),

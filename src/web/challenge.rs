@@ -12,6 +12,7 @@ use crate::domain::keys::TenantKeys;
 use crate::domain::message::decimal;
 use crate::resolve::{Campaign, Link, fill};
 
+use super::pages::Reader;
 use super::record::{Asked, Seen, keep, keep_act};
 use super::redirect::{
     Known, QUERY_BYTES_MAX, carries_values, nothing, resolve, scheme, token_state,
@@ -38,24 +39,26 @@ pub(super) async fn answer(
     (kind, token, tag, number): (&str, &str, &str, &str),
 ) -> HttpResponse {
     let seen = Seen::new(worker, request.head(), scheme(request));
+    let pages = worker.pages.load();
+    let pages = pages.for_reader(request.headers());
     let unsubscribe = kind == "u";
     let number = decimal(number).filter(|number| unsubscribe == (*number == 0));
     let Some(number) = number else {
-        return nothing(worker);
+        return nothing(worker, request.head());
     };
     let wanted = resolve(worker, token, |campaign, keys, known| {
         wanted(&seen, campaign, keys, &known, (unsubscribe, tag, number))
     });
     let Some(wanted) = wanted else {
-        return nothing(worker);
+        return nothing(worker, request.head());
     };
     if !takes_acts(worker, asked_host(request)) {
         keep(worker, &seen, &wanted.asked.answered(Answer::Refused));
-        return worker.pages.load().refused();
+        return pages.refused();
     }
     match seen.method {
-        Method::Post => press(worker, request, body, &seen, wanted).await,
-        Method::Get | Method::Head => page(worker, &seen, wanted),
+        Method::Post => press(worker, request, body, &seen, wanted, &pages).await,
+        Method::Get | Method::Head => page(worker, &seen, &wanted, &pages),
         Method::Other => {
             keep(worker, &seen, &wanted.asked.answered(Answer::Refused));
             respond::not_allowed("GET, HEAD, POST")
@@ -130,11 +133,11 @@ fn may_act(wanted: &Wanted) -> Answer {
     }
 }
 
-fn page(worker: &Worker, seen: &Seen<'_>, wanted: Wanted) -> HttpResponse {
+fn page(worker: &Worker, seen: &Seen<'_>, wanted: &Wanted, pages: &Reader<'_>) -> HttpResponse {
     let may = if wanted.act.is_none() {
         Answer::NotFound
     } else {
-        may_act(&wanted)
+        may_act(wanted)
     };
     let answer = match may {
         Answer::Acted if seen.headers.speculative() => Answer::Speculation,
@@ -143,22 +146,26 @@ fn page(worker: &Worker, seen: &Seen<'_>, wanted: Wanted) -> HttpResponse {
     };
     keep(worker, seen, &wanted.asked.answered(answer));
     match answer {
-        Answer::Page if wanted.unsubscribe => worker.pages.load().unsubscribe(wanted.link.as_ref()),
+        Answer::Page if wanted.unsubscribe => {
+            // A press leads to no destination that is switched off: neither may the page say so.
+            let leads_to = wanted.link.as_ref().filter(|link| !link.disabled);
+            pages.unsubscribe(leads_to)
+        }
         Answer::Page => match &wanted.link {
-            Some(link) => worker.pages.load().action(link),
-            None => worker.pages.load().not_found(),
+            Some(link) => pages.action(link),
+            None => pages.not_found(),
         },
         Answer::Speculation => respond::too_early(),
-        other => refused(worker, other),
+        other => refused(pages, other),
     }
 }
 
-fn refused(parts: &Parts, answer: Answer) -> HttpResponse {
+fn refused(pages: &Reader<'_>, answer: Answer) -> HttpResponse {
     match answer {
-        Answer::Gone => parts.pages.load().gone(),
-        Answer::AskedAgain => parts.pages.load().ask_again(),
-        Answer::Refused => parts.pages.load().refused(),
-        _ => parts.pages.load().not_found(),
+        Answer::Gone => pages.gone(),
+        Answer::AskedAgain => pages.ask_again(),
+        Answer::Refused => pages.refused(),
+        _ => pages.not_found(),
     }
 }
 
@@ -168,11 +175,12 @@ async fn press(
     body: web::Payload,
     seen: &Seen<'_>,
     wanted: Wanted,
+    pages: &Reader<'_>,
 ) -> HttpResponse {
     if wanted.act.is_none() {
         // Whoever has no act tag need not be listened to.
         keep(worker, seen, &wanted.asked);
-        return worker.pages.load().not_found();
+        return pages.not_found();
     }
     let read = rt::time::timeout(
         worker.config.http.body,
@@ -209,18 +217,18 @@ async fn press(
     };
     let Some(act) = wanted.act.filter(|_| answer == Answer::Acted) else {
         keep(worker, seen, &asked);
-        return refused(worker, answer);
+        return refused(pages, answer);
     };
     if let Err(error) = keep_act(worker, seen, &asked, &Act { via, ..act }).await {
         worker.counters.act_failed();
         tracing::error!(%error, "web: an act could not be kept and was answered 503");
-        return worker.pages.load().try_again();
+        return pages.try_again();
     }
     let url = wanted.link.as_ref().filter(|link| !link.disabled);
     match url {
         _ if one_click => respond::text(StatusCode::OK, "unsubscribed"),
         Some(link) => respond::see_other(&fill::fill(&link.destination, query)),
-        None => worker.pages.load().unsubscribed(),
+        None => pages.unsubscribed(),
     }
 }
 

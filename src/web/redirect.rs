@@ -198,7 +198,7 @@ fn content(
 ) -> Reply {
     let seen = Seen::new(worker, head, scheme);
     let Some(number) = decimal(number).filter(|number| *number > 0) else {
-        return unkept(nothing(worker));
+        return unkept(nothing(worker, head));
     };
     let query = head
         .uri
@@ -218,10 +218,10 @@ fn content(
         asked.honeypot = link.is_some_and(|link| link.kind == LinkKind::Honeypot);
         asked.values = link.is_some_and(|link| carries_values(link, query));
         let wait_for = keep(worker, &seen, &asked);
-        let response = respond_click(worker, answer, url.as_deref());
+        let response = respond_click(worker, head, answer, url.as_deref());
         Reply { response, wait_for }
     });
-    answered.unwrap_or_else(|| unkept(nothing(worker)))
+    answered.unwrap_or_else(|| unkept(nothing(worker, head)))
 }
 
 /// The answer to a request that is no hit.
@@ -262,13 +262,18 @@ fn click_answer(seen: &Seen<'_>, gone: bool) -> Answer {
     }
 }
 
-fn respond_click(parts: &Parts, answer: Answer, url: Option<&str>) -> Response<BoxBody> {
+fn respond_click(
+    parts: &Parts,
+    head: &RequestHead,
+    answer: Answer,
+    url: Option<&str>,
+) -> Response<BoxBody> {
     let page = match (answer, url) {
         (Answer::Redirected, Some(url)) => return respond::found(url),
         (Answer::Speculation, _) => respond::too_early(),
         (Answer::Refused, _) => respond::not_allowed("GET, HEAD"),
-        (Answer::Gone, _) => parts.pages.load().gone(),
-        _ => parts.pages.load().not_found(),
+        (Answer::Gone, _) => parts.pages.load().for_reader(&head.headers).gone(),
+        _ => parts.pages.load().for_reader(&head.headers).not_found(),
     };
     page.into()
 }
@@ -315,13 +320,19 @@ fn short(worker: &Worker, head: &RequestHead, scheme: Scheme, code: &str) -> Opt
     let wait_for = keep(worker, &seen, &asked);
     let response = match asked.answer {
         Answer::Redirected => respond::found_shared(link.location()),
-        other => respond_click(worker, other, None),
+        Answer::Gone if !link.disabled => worker
+            .pages
+            .load()
+            .for_reader(&head.headers)
+            .expired()
+            .into(),
+        other => respond_click(worker, head, other, None),
     };
     Some(Reply { response, wait_for })
 }
 
 /// A request on nothing known: a metric, not a hit.
-pub(super) fn nothing(parts: &Parts) -> HttpResponse {
+pub(super) fn nothing(parts: &Parts, head: &RequestHead) -> HttpResponse {
     parts.counters.unknown();
-    parts.pages.load().not_found()
+    parts.pages.load().for_reader(&head.headers).not_found()
 }

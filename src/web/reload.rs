@@ -67,7 +67,7 @@ impl Parts {
     pub fn reload(&self) -> Result<Reloaded, ConfigError> {
         let mut last = self.last_reload();
         let read = self.config.load_again().and_then(|config| {
-            let pages = Pages::new(config.live.face.clone());
+            let pages = Pages::new(&config.live);
             pages
                 .map(|pages| (config, pages))
                 .map_err(|_| ConfigError(Vec::new()))

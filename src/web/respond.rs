@@ -86,41 +86,39 @@ pub(super) fn text(status: StatusCode, line: &'static str) -> HttpResponse {
         .body(line)
 }
 
-/// A page. Its form may post to ourselves and end up at `form_to`.
-///
-/// Chromium and WebKit hold the whole chain of redirects after a form's POST to `form-action`, so
-/// the destination's origin alone would strand readers of a destination that redirects on: any
-/// web origin may follow (docs/decisions/0002-form-action.md). With `no-referrer` the form would
-/// post `Origin: null`.
-pub(super) fn page(status: StatusCode, html: String, form_to: Option<&str>) -> HttpResponse {
-    let form_action = match form_to {
-        Some(origin) => format!("'self' {origin} http: https:"),
-        None => "'self'".to_owned(),
-    };
-    let policy = format!(
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action {form_action}; \
-         base-uri 'none'; frame-ancestors 'none'"
-    );
-    let mut answer = HttpResponse::build(status)
+/// A page in a language, under a content security policy. With `no-referrer` its form would post
+/// `Origin: null`.
+pub(super) fn page(
+    status: StatusCode,
+    html: Bytes,
+    policy: HeaderValue,
+    language: HeaderValue,
+) -> HttpResponse {
+    HttpResponse::build(status)
         .insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"))
+        .insert_header((header::CONTENT_LANGUAGE, language))
+        .insert_header((header::VARY, "Accept-Language"))
         .insert_header((CACHE_CONTROL, NO_STORE))
+        .insert_header((CONTENT_SECURITY_POLICY, policy))
         .insert_header((REFERRER_POLICY, SAME_ORIGIN))
         .insert_header((X_CONTENT_TYPE_OPTIONS, NOSNIFF))
-        .insert_header((X_ROBOTS_TAG, HeaderValue::from_static("noindex, nofollow")))
-        .body(html);
-    if let Ok(policy) = HeaderValue::from_str(&policy) {
-        answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
-    }
-    answer
+        .body(html)
 }
 
-/// A file that comes with the program.
-pub(super) fn asset(kind: &'static str, bytes: &'static [u8]) -> HttpResponse {
+/// Keeps a page that a link led to out of search engines.
+pub(super) fn unlisted(mut page: HttpResponse) -> HttpResponse {
+    let robots = HeaderValue::from_static("noindex, nofollow");
+    page.headers_mut().insert(X_ROBOTS_TAG, robots);
+    page
+}
+
+/// A file of the host's own.
+pub(super) fn asset(kind: &'static str, bytes: impl Into<Bytes>) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, kind))
         .insert_header((CACHE_CONTROL, "public, max-age=86400"))
         .insert_header((X_CONTENT_TYPE_OPTIONS, NOSNIFF))
-        .body(bytes)
+        .body(bytes.into())
 }
 
 /// What an ACME authority asked for (RFC 8555, 8.3).

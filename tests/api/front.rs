@@ -102,7 +102,7 @@ fn paths(server: &Server) -> Vec<String> {
         "/?x",
         "/favicon.ico",
         "/robots.txt",
-        "/_/cupel.css",
+        "/_/favicon.svg",
         "/.well-known/gpc.json",
         "/hooks/x",
         "/nothing/here",

@@ -247,58 +247,15 @@ fn acts_are_taken_on_named_hosts_only() {
 }
 
 #[test]
-fn the_host_says_what_it_is() {
-    let server = Server::with(
-        "[face]\nsender = \"A <b> Co\"\ncontact = \"abuse@a.example\"\n",
-        &[],
-    );
-    let root = server.get("/");
-    assert_eq!(root.status(), 200);
-    let html = root.text().unwrap();
-    assert!(
-        html.contains("A &lt;b&gt; Co") && html.contains("abuse@a.example"),
-        "{html}"
-    );
-    assert!(
-        server
-            .get("/robots.txt")
-            .text()
-            .unwrap()
-            .contains("Disallow: /")
-    );
-    assert!(
-        server
-            .get("/.well-known/gpc.json")
-            .text()
-            .unwrap()
-            .contains("\"gpc\":true")
-    );
-    let security = server.get("/.well-known/security.txt").text().unwrap();
-    assert!(
-        security.contains("Contact: mailto:abuse@a.example"),
-        "{security}"
-    );
-    for path in [
-        "/favicon.ico",
-        "/_/cupel.css",
-        "/.well-known/cupel-keys.json",
-    ] {
-        assert_eq!(server.get(path).status(), 200, "{path}");
-    }
-    let hook = server
-        .public(Method::POST, "/hooks/postmark/x")
-        .send()
-        .unwrap();
-    assert_eq!(hook.status(), 404);
-    for path in [
-        "/nothing",
-        "/c",
-        "/c/",
-        "/api/v1/campaigns",
-        "/metrics",
-        "/_/../x",
-        "//evil",
-    ] {
-        assert_eq!(server.get(path).status(), 404, "{path}");
-    }
+fn an_unsubscribe_page_names_only_where_its_button_leads() {
+    let acts = Acts::new();
+    let (server, path) = (&acts.server, acts.unsubscribe());
+    let page = || server.get(&path).text().unwrap();
+    assert!(page().contains(">a.example<"), "{}", page());
+    let disable = format!("/campaigns/{}/links/3/disable", acts.campaign);
+    server.post(&disable, json!({}));
+    assert!(!page().contains("a.example"), "{}", page());
+    let done = server.public(Method::POST, &path).send().unwrap();
+    assert_eq!(done.status(), 200);
+    assert!(done.text().unwrap().contains("You are unsubscribed"));
 }

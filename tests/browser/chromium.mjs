@@ -177,6 +177,12 @@ export class Chromium {
     return { status: ended.status, reason: ended.prerenderStatus ?? ended.prefetchStatus ?? null };
   }
 
+  /** Asks for the pages of this tab in a language. */
+  async speak(language) {
+    await this.#ask('Network.enable');
+    await this.#ask('Network.setExtraHTTPHeaders', { headers: { 'Accept-Language': language } });
+  }
+
   async screenshot(path, { width, height, dark }) {
     await this.#ask('Emulation.setDeviceMetricsOverride',
       { width, height, deviceScaleFactor: 1, mobile: false });

@@ -100,12 +100,16 @@ async function pressWith(javascript, browser, { mailbox }, line) {
   return { ...result, title: await browser.title(), messages: await browser.messages() };
 }
 
-async function screenshot(browser, _, { url, path, width = 1200, height = 800, dark = false }) {
+async function screenshot(browser, _, line) {
+  const { url, path, width = 1200, height = 800, dark = false, language } = line;
   if (!path) throw new Error('screenshot needs "path"');
   await browser.fresh();
+  if (language && !browser.speak) throw new Error(`${browser.version} is not asked in a language`);
+  if (language) await browser.speak(language);
   await browser.goto(url);
   await browser.screenshot(path, { width, height, dark });
-  return { path, width, height, dark, status: await browser.status() };
+  const contentWidth = await browser.evaluate('document.documentElement.scrollWidth');
+  return { path, width, height, dark, contentWidth, status: await browser.status() };
 }
 
 export const COMMANDS = {

@@ -46,6 +46,15 @@ fn holds_in(engine: &str) {
     let pressed = browser.ask("press", json!({"url": unsubscribe}));
     assert_eq!(pressed["title"], "You are unsubscribed", "{pressed}");
 
+    for icon in ["/favicon.ico", "/_/favicon.svg"] {
+        let shown = browser.ask("image", json!({"url": server.url(icon)}));
+        assert_eq!(shown["event"], "load", "{icon}: {shown}");
+        assert!(
+            shown["naturalWidth"].as_u64().unwrap() >= 16,
+            "{icon}: {shown}"
+        );
+    }
+
     let log = browser.ask("destination-log", json!({}));
     for request in log["requests"].as_array().unwrap() {
         let referer = request["headers"].as_object().unwrap().get("referer");

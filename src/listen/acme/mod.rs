@@ -2,8 +2,8 @@
 //! that fits, renewed when two thirds of its time are over, kept in the data directory.
 //!
 //! The authority looks for itself whether the hosts lead here: by a handshake on port 443 (RFC
-//! 8737) or by a request on port 80. Both are answered without a restart, and a failure costs nothing but
-//! a line in the log: the certificate in force stays.
+//! 8737) or by a request on port 80. Both are answered without a restart, and a failure costs
+//! nothing but a line in the log: the certificate in force stays.
 
 mod kept;
 mod order;
