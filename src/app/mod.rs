@@ -2,8 +2,10 @@
 //!
 //! Start: directory and lock, keys, journal, local copy of the catalogue, tables, store (if it
 //! can be opened), listeners. Stop: no new connections, requests finished, journal synced,
-//! settled what is there, store closed. `replay.rs` settles without serving.
+//! settled what is there, store closed. `replay.rs` settles without serving, `alone.rs` serves a
+//! command.
 
+mod alone;
 mod background;
 mod directory;
 mod replay;
@@ -39,7 +41,8 @@ use background::{
 };
 use directory::{control_socket, remove_socket};
 
-pub use directory::{DirectoryError, DirectoryLock, open_key_ring, write_key_file};
+pub use alone::Alone;
+pub use directory::{DirectoryError, DirectoryLock, is_used, open_key_ring, write_key_file};
 pub use replay::{Outlook, Replayed, replay};
 
 /// What running requests may take when the server stops.
@@ -61,23 +64,25 @@ pub struct Listeners {
 pub struct App {
     parts: actix::Data<Parts>,
     settler: Settler,
-    listeners: Listeners,
+    listeners: Option<Listeners>,
     data: PathBuf,
     _lock: DirectoryLock,
 }
 
 impl App {
     /// Builds every part. A store that cannot be opened is no reason not to start: links come
-    /// from the local copy, and hits wait in the journal.
+    /// from the local copy, and hits wait in the journal. Without listeners there is the control
+    /// socket alone.
     ///
     /// # Errors
     /// Keys, journal or tables cannot be used.
     pub async fn build(
         config: Config,
         lock: DirectoryLock,
-        listeners: Listeners,
+        listeners: impl Into<Option<Listeners>>,
         metrics: Option<PrometheusHandle>,
     ) -> anyhow::Result<Self> {
+        let listeners = listeners.into();
         let data = config.data.clone();
         let key_ring = open_key_ring(&data)?;
         let journal = Journal::open_or_wait(&data.join("journal"), config.journal.clone())?;
@@ -88,7 +93,10 @@ impl App {
         let rules = Arc::new(RuleSet::shipped()?);
         let options = settle_options(&config, &rules);
         let settler = Settler::new(Arc::clone(&journal), Arc::clone(&rules), &data, options)?;
-        let listen = listeners.public.local_addr().context("public listener")?;
+        let listen = match &listeners {
+            Some(bound) => bound.public.local_addr().context("public listener")?,
+            None => config.listen,
+        };
         let base_url = config
             .base_url
             .clone()
@@ -125,15 +133,15 @@ impl App {
         Ok(app)
     }
 
-    /// Addresses of the public and the control listener.
+    /// Addresses of the public and the control listener; without any, those that are configured.
     ///
     /// # Errors
     /// A socket has no address.
     pub fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
-        Ok((
-            self.listeners.public.local_addr()?,
-            self.listeners.control.local_addr()?,
-        ))
+        let Some(bound) = &self.listeners else {
+            return Ok((self.parts.config.listen, self.parts.config.control));
+        };
+        Ok((bound.public.local_addr()?, bound.control.local_addr()?))
     }
 
     /// What tracked links begin with.
@@ -193,22 +201,40 @@ impl App {
             _lock,
         } = self;
         let socket = control_socket(&data);
-        let public = serve_public(listeners.public, parts.clone())?;
-        let control = serve_control(listeners.control, socket, parts.clone())?;
-        let handles = [public.handle(), control.handle()];
+        if listeners.is_none() && socket.is_none() {
+            anyhow::bail!("{} takes no control socket", data.display());
+        }
+        // A command that serves itself heeds signals as commands do.
+        let signals = listeners
+            .is_some()
+            .then(|| rt::spawn(stop_on_signal(stop.clone())));
+        let (public, control) = match listeners {
+            Some(Listeners { public, control }) => (Some(public), Some(control)),
+            None => (None, None),
+        };
+        let public = public.map(|public| serve_public(public, parts.clone()));
+        let public = public.transpose()?;
+        let control = serve_control(control, socket, parts.clone())?;
+        let handles: Vec<_> = public
+            .iter()
+            .chain([&control])
+            .map(Server::handle)
+            .collect();
         let journal = JournalThreads::start(&parts.journal, &stop)?;
-        let signals = rt::spawn(stop_on_signal(stop.clone()));
         let settling = settle_loop(parts.clone(), settler, data.clone(), stop.clone());
         // Each of these ends when it is stopped; one that ends by itself stops the others.
         let settling = rt::spawn(with_all(settling, stop.clone()));
-        let public = rt::spawn(with_all(public, stop.clone()));
+        let public = public.map(|public| rt::spawn(with_all(public, stop.clone())));
         let control = rt::spawn(with_all(control, stop.clone()));
         let keeping = rt::spawn(housekeeping(parts.clone(), stop.clone()));
         stop.wait().await;
         for handle in handles {
             handle.stop(true).await;
         }
-        let ended = public.await;
+        let ended = match public {
+            Some(public) => public.await,
+            None => Ok(Ok(())),
+        };
         let ended_too = control.await;
         keeping.await.context("housekeeping")?;
         let mut settled = settling.await.context("settling");
@@ -219,7 +245,9 @@ impl App {
         if let Ok(settler) = &mut settled {
             last_settle(&parts, settler).await;
         }
-        signals.abort();
+        if let Some(signals) = signals {
+            signals.abort();
+        }
         if let Some(store) = parts.store.swap(None) {
             store.close().await;
         }
@@ -258,7 +286,7 @@ fn serve_public(listener: TcpListener, parts: actix::Data<Parts>) -> std::io::Re
 }
 
 fn serve_control(
-    listener: TcpListener,
+    listener: Option<TcpListener>,
     socket: Option<UnixListener>,
     parts: actix::Data<Parts>,
 ) -> std::io::Result<Server> {
@@ -271,8 +299,11 @@ fn serve_control(
         })
         .workers(2)
         .shutdown_timeout(LAST_REQUESTS_SECONDS_MAX)
-        .disable_signals()
-        .listen(listener)?;
+        .disable_signals();
+    let server = match listener {
+        Some(listener) => server.listen(listener)?,
+        None => server,
+    };
     let server = match socket {
         Some(socket) => server.listen_uds(socket)?,
         None => server,
