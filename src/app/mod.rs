@@ -5,6 +5,7 @@
 //! settled what is there, store closed. `replay.rs` settles without serving, `alone.rs` serves a
 //! command.
 
+mod ahead;
 mod alone;
 mod background;
 mod directory;
@@ -41,6 +42,7 @@ use background::{
 };
 use directory::{control_socket, remove_socket};
 
+pub use ahead::{in_order, stop_when_interrupted};
 pub use alone::Alone;
 pub use directory::{DirectoryError, DirectoryLock, is_used, open_key_ring, write_key_file};
 pub use replay::{Outlook, Replayed, replay};

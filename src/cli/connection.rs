@@ -150,8 +150,15 @@ impl Connection {
 
     /// What the server says to an acceptable call.
     pub(super) fn call(&self, request: &Request<'_>) -> Result<Value, Failure> {
-        let whole = ["api".to_owned(), "v1".to_owned()];
-        let path: Vec<_> = whole.iter().chain(&request.path).collect();
+        let answer = self.read(request)?;
+        let read = serde_json::from_slice(&answer);
+        read.map_err(|_| self.not_ours(200))
+    }
+
+    /// The same, as it came: for answers that are large.
+    pub(super) fn read(&self, request: &Request<'_>) -> Result<Vec<u8>, Failure> {
+        let under = ["api".to_owned(), "v1".to_owned()];
+        let path: Vec<_> = under.iter().chain(&request.path).collect();
         let (status, answer) = self.send(request, &path)?;
         if (200..300).contains(&status) {
             return Ok(answer);
@@ -159,17 +166,18 @@ impl Connection {
         Err(self.refused(request, status, &answer))
     }
 
-    /// Health: status and what the server says of itself.
-    pub(super) fn ready(&self) -> Result<(u16, Value), Failure> {
-        let request = Request::get(["readyz"]);
-        self.send(&request, &["readyz"])
+    /// What the server says of its health.
+    pub(super) fn ready(&self) -> Result<Value, Failure> {
+        let (status, answer) = self.send(&Request::get(["readyz"]), &["readyz"])?;
+        let read = serde_json::from_slice(&answer);
+        read.map_err(|_| self.not_ours(status))
     }
 
     fn send<S: AsRef<str>>(
         &self,
         request: &Request<'_>,
         path: &[S],
-    ) -> Result<(u16, Value), Failure> {
+    ) -> Result<(u16, Vec<u8>), Failure> {
         let mut url = self.base.clone();
         if let Ok(mut parts) = url.path_segments_mut() {
             parts.pop_if_empty().extend(path);
@@ -187,19 +195,21 @@ impl Connection {
         let answer = sent.send().map_err(|error| self.broken(&error))?;
         let status = answer.status().as_u16();
         let bytes = answer.bytes().map_err(|error| self.broken(&error))?;
-        match serde_json::from_slice(&bytes) {
-            Ok(value) => Ok((status, value)),
-            // A proxy may stand before it, and say so in its own way.
-            Err(_) if matches!(status, 502 | 504) => Err(self.away(format!("answered {status}"))),
-            Err(_) if status == 503 => Err(Failure::new(
-                Failure::TEMPORARY,
-                format!("{}: answered 503; try again", self.place),
-            )),
-            Err(_) => {
-                let place = &self.place;
-                let line =
-                    format!("{place}: answered {status} without JSON; is this a cupel server?");
-                Err(Failure::new(Failure::PROTOCOL, line))
+        Ok((status, bytes.into()))
+    }
+
+    /// An answer that no cupel gives: a proxy may stand before it, and say so in its own way.
+    fn not_ours(&self, status: u16) -> Failure {
+        let place = &self.place;
+        match status {
+            502 | 504 => self.away(format!("answered {status}")),
+            503 => Failure::new(Failure::TEMPORARY, format!("{place}: answered 503")),
+            _ => {
+                let what = "answered without JSON of cupel; is this its control address?";
+                Failure::new(
+                    Failure::PROTOCOL,
+                    format!("{place}: {what} (status {status})"),
+                )
             }
         }
     }
@@ -212,11 +222,11 @@ impl Connection {
         Failure::new(Failure::UNAVAILABLE, format!("{}: {why}", self.place))
     }
 
-    fn refused(&self, request: &Request<'_>, status: u16, answer: &Value) -> Failure {
+    fn refused(&self, request: &Request<'_>, status: u16, answer: &[u8]) -> Failure {
+        let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
         let text = |name: &str| answer.get(name).and_then(Value::as_str);
         let Some(detail) = text("detail") else {
-            let line = format!("{}: answered {status}", self.place);
-            return Failure::new(Failure::PROTOCOL, line);
+            return self.not_ours(status);
         };
         let code = match status {
             401 | 403 => Failure::NO_PERMISSION,

@@ -43,6 +43,11 @@ impl Failure {
         )
     }
 
+    /// Whether the same may work in a while.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self.code, Self::TEMPORARY | Self::UNAVAILABLE)
+    }
+
     /// The same with a remedy behind it.
     pub(super) fn and(self, more: impl std::fmt::Display) -> Self {
         Self::new(self.code, format!("{}; {more}", self.line))

@@ -25,7 +25,7 @@ impl Health {
             let line = "no server runs on this data directory; start it with cupel serve";
             return Err(Failure::new(Failure::UNAVAILABLE, line));
         };
-        let (_, answer) = connection.ready()?;
+        let answer = connection.ready()?;
         let ready = answer.get("ready").and_then(Value::as_bool);
         let Some(ready) = ready else {
             let line = "the server does not say whether it is ready; is it a cupel server?";

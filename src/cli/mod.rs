@@ -15,6 +15,7 @@ mod lines;
 mod link;
 mod local;
 mod man;
+mod mint;
 mod numbers;
 mod reach;
 mod rewrite;
@@ -51,6 +52,7 @@ enum Command {
     #[command(visible_alias = "shorts")]
     Short(short::Short),
     Rewrite(rewrite::Rewrite),
+    Mint(mint::Mint),
     /// Lease message numbers, to mint offline
     Numbers(numbers::Numbers),
     Stats(stats::Stats),
@@ -103,6 +105,7 @@ pub fn run() -> ExitCode {
         Command::Link(command) => command.run(),
         Command::Short(command) => command.run(),
         Command::Rewrite(command) => command.run(),
+        Command::Mint(command) => command.run(),
         Command::Numbers(command) => command.run(),
         Command::Stats(command) => command.run(),
         Command::Events(command) => command.run(),
