@@ -78,7 +78,7 @@ impl FromArgMatches for Reach {
             ));
         }
         // What was typed wins over the environment.
-        let server = written.server.filter(|_| !data_typed);
+        let server = written.server.filter(|url| !data_typed && !url.is_empty());
         Ok(match server {
             Some(url) => Self::Server {
                 url,
@@ -123,13 +123,7 @@ impl Reach {
     /// The same, and makes a directory that is missing.
     pub(super) fn open_or_make(&self) -> Result<Connection, Failure> {
         match self {
-            Self::Server { key_file, .. } => {
-                let Some(key_file) = key_file else {
-                    let what = "--server needs --key-file FILE, or CUPEL_KEY_FILE, with an API key";
-                    return Err(Failure::new(Failure::USAGE, what));
-                };
-                self.remote(Some(&key(key_file)?))
-            }
+            Self::Server { .. } => self.remote(true),
             Self::Directory(data) => directory(data),
         }
     }
@@ -137,7 +131,7 @@ impl Reach {
     /// A server that runs, without a key; `None` if none runs on the directory.
     pub(super) fn running(&self) -> Result<Option<Connection>, Failure> {
         match self {
-            Self::Server { .. } => self.remote(None).map(Some),
+            Self::Server { .. } => self.remote(false).map(Some),
             Self::Directory(data) => {
                 let there = UnixStream::connect(socket(existing(data)?)).is_ok();
                 there
@@ -152,9 +146,10 @@ impl Reach {
         matches!(self, Self::Server { key_file: Some(file), .. } if file == Path::new("-"))
     }
 
-    fn remote(&self, key: Option<&str>) -> Result<Connection, Failure> {
+    fn remote(&self, with_key: bool) -> Result<Connection, Failure> {
         let Self::Server {
             url,
+            key_file,
             ca_file,
             insecure,
             ..
@@ -174,16 +169,24 @@ impl Reach {
         let form = "write scheme, host and port, such as https://cupel.example.com";
         let parsed = parsed.ok_or_else(|| usage(form.to_owned()))?;
         let here = is_this_host(&parsed);
-        if parsed.scheme() == "http" && !here && !insecure && key.is_some() {
+        if parsed.scheme() == "http" && !here && !insecure && with_key {
             let what = "the key would cross the network in clear text; use https, a tunnel to \
                         this host, or --insecure";
             return Err(usage(what.to_owned()));
         }
+        let key = match key_file {
+            Some(file) if with_key => Some(key(file)?),
+            None if with_key => {
+                let what = "--server needs --key-file FILE, or CUPEL_KEY_FILE, with an API key";
+                return Err(Failure::new(Failure::USAGE, what));
+            }
+            _ => None,
+        };
         let trust = Trust {
             authorities: ca_file.as_deref().map(read).transpose()?,
             direct: here,
         };
-        Connection::remote(&parsed, key, trust)
+        Connection::remote(&parsed, key.as_deref(), trust)
     }
 }
 
@@ -202,8 +205,13 @@ pub(super) fn existing(data: &Path) -> Result<&Path, Failure> {
     if data.is_dir() {
         return Ok(data);
     }
+    let what = if data.exists() {
+        "is no directory"
+    } else {
+        "does not exist"
+    };
     let shown = data.display();
-    let line = format!("{shown} does not exist; name the server's directory with --data");
+    let line = format!("{shown} {what}; name the server's directory with --data");
     Err(Failure::new(Failure::CONFIGURATION, line))
 }
 

@@ -91,12 +91,17 @@ pub(super) fn guess(header: Option<&ByteRecord>, rows: &[ByteRecord]) -> Result<
         .flat_map(ByteRecord::iter)
         .map(plain)
         .collect();
+    let mut repeats = None;
     for name in NAMES {
         let mut same = (0..names.len()).filter(|at| names.get(*at).is_some_and(|it| it == name));
         let (first, second) = (same.next(), same.next());
-        let Some(at) = first.filter(|at| distinct(rows, *at) >= 90) else {
+        let Some(at) = first else {
             continue;
         };
+        if !tells_apart(rows, at) {
+            repeats = Some(name);
+            continue;
+        }
         if second.is_some() {
             let what = "name the one with recipients' ids by its number, with --id-column";
             return Err(format!("several columns are called {name}; {what}"));
@@ -104,10 +109,16 @@ pub(super) fn guess(header: Option<&ByteRecord>, rows: &[ByteRecord]) -> Result<
         let why = "by its name";
         return Ok(IdColumn { at, why });
     }
+    if let Some(name) = repeats {
+        let what = "is empty or says the same in many rows; name the column with --id-column";
+        return Err(format!("column {name} {what}"));
+    }
     let columns = rows.first().map_or(0, ByteRecord::len);
-    let mut unique: Vec<_> = (0..columns)
-        .filter(|at| distinct(rows, *at) == 100)
-        .collect();
+    let unique = |at: &usize| {
+        let (values, different) = values(rows, *at);
+        values == rows.len() && different == values
+    };
+    let mut unique: Vec<_> = (0..columns).filter(unique).collect();
     let address = |at: &usize| {
         let mut fields = rows.iter().filter_map(|row| row.get(*at));
         fields.all(|field| field.contains(&b'@'))
@@ -122,11 +133,18 @@ pub(super) fn guess(header: Option<&ByteRecord>, rows: &[ByteRecord]) -> Result<
     }
 }
 
-/// Per cent of the rows that have a value of their own in a column; 100 without rows.
-fn distinct(rows: &[ByteRecord], at: usize) -> usize {
+/// How many rows have a value in a column, and how many different ones there are.
+fn values(rows: &[ByteRecord], at: usize) -> (usize, usize) {
     let fields = rows.iter().filter_map(|row| row.get(at));
-    let values: HashSet<_> = fields.filter(|field| !field.is_empty()).collect();
-    (values.len() * 100).checked_div(rows.len()).unwrap_or(100)
+    let values: Vec<_> = fields.filter(|field| !field.is_empty()).collect();
+    let different: HashSet<_> = values.iter().collect();
+    (values.len(), different.len())
+}
+
+/// Whether a column may name recipients: some may be missing, and some be there twice.
+fn tells_apart(rows: &[ByteRecord], at: usize) -> bool {
+    let (values, different) = values(rows, at);
+    values * 2 >= rows.len() && different * 10 >= values * 9
 }
 
 #[cfg(test)]
@@ -147,6 +165,13 @@ mod tests {
             guess(Some(header), &same).unwrap().at,
             1,
             "id is the same in all"
+        );
+        assert!(
+            guess(
+                Some(&rows(&[&["id", "n"]])[0]),
+                &rows(&[&["1", "a"], &["1", "b"]])
+            )
+            .is_err()
         );
         let own = rows(&[&["a", "a@x", "9", "1"], &["b", "b@x", "9", "2"]]);
         assert_eq!(

@@ -29,7 +29,7 @@ use progress::Progress;
 use tokens::Minter;
 
 /// Rows of one call.
-const BATCH_ROWS: usize = 5_000;
+const BATCH_ROWS: usize = 2_000;
 /// Calls on their way: one is being answered while another's rows are read or written.
 const BATCHES: usize = 3;
 

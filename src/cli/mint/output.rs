@@ -158,7 +158,7 @@ impl Written {
                 .get(columns - 1)
                 .is_some_and(|tag| tag.len() == ACT_TAG_BYTES);
             let torn = match head {
-                Some(head) => end.is_none() || row.len() < head.len(),
+                Some(head) => is_cut_off(&row, head) || (end.is_none() && *head == row),
                 None => end.is_none() || row.len() < columns || !tagged,
             };
             if torn {
@@ -183,6 +183,22 @@ impl Written {
             written.bytes = end.unwrap_or(written.bytes);
         }
     }
+}
+
+/// Whether a row is the beginning of another.
+fn is_cut_off(row: &ByteRecord, whole: &ByteRecord) -> bool {
+    let Some((last, before)) = row.len().checked_sub(1).map(|at| (row.get(at), at)) else {
+        return true;
+    };
+    let begins = whole.get(before).zip(last);
+    let begins = begins.is_some_and(|(whole, last)| whole.starts_with(last));
+    row != whole
+        && begins
+        && row
+            .iter()
+            .zip(whole)
+            .take(before)
+            .all(|(one, two)| one == two)
 }
 
 /// Where a row ends whose last byte was read before `position`; `None` if its line end is torn.
