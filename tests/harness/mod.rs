@@ -17,8 +17,9 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// The binary under test.
 pub fn cupel() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cupel"));
-    for name in ["DATA", "LISTEN", "CONTROL", "BASE_URL", "CONFIG"] {
-        command.env_remove(format!("CUPEL_{name}"));
+    let ours = std::env::vars_os().map(|(name, _)| name);
+    for name in ours.filter(|name| name.to_string_lossy().starts_with("CUPEL_")) {
+        command.env_remove(name);
     }
     command
 }
