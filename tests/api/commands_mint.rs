@@ -164,6 +164,12 @@ fn what_cannot_be_read_is_refused_by_line_with_a_remedy() {
             &[],
             "line 3: the id is empty; mend it, or put it apart with --skip-bad",
         ),
+        (
+            "id,name\r\n1,\"a\r\nb\"\r\n\r\n,\"x\r\ny\"\r\n",
+            &[],
+            "line 5: the id is empty",
+        ),
+        ("id,name\n1,\"a\nb\"\n\n,x", &[], "line 5: the id is empty"),
         (&long, &[], "line 2: the id has 257 bytes; at most 256"),
         (
             "id,name\n1,a\n2\n",

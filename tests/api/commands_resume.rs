@@ -128,7 +128,7 @@ fn only_a_file_of_this_input_is_gone_on_with() {
         ("id,other\r\n", "another header"),
         (
             "id,name,cupel_token,cupel_act_0,cupel_act_1\r\n1,x\r\n2,c\r\n",
-            "line 2 is not whole",
+            "row 1 is not whole",
         ),
     ] {
         fs::write(path("out.csv"), file).unwrap();

@@ -108,7 +108,8 @@ impl Input {
         };
         let id = id.map_err(wrong)?;
         let bounded = Bounded {
-            read: Box::new(Cursor::new(sample.bytes).chain(read)),
+            // The last row has a line end too, so that lines can be told; an empty one is no row.
+            read: Box::new(Cursor::new(sample.bytes).chain(read).chain(&b"\n"[..])),
             left: ROW_BYTES_MAX,
             taken: 0,
         };
@@ -129,6 +130,15 @@ impl Input {
     /// Bytes read so far.
     pub(super) fn taken(&self) -> u64 {
         self.rows.get_ref().taken
+    }
+
+    /// The line on which the row begins that was just read. The reader counts line ends, and leaves
+    /// the second half of CRLF for later.
+    pub(super) fn line(&self, row: &ByteRecord) -> u64 {
+        let within = row.iter().flatten().filter(|byte| **byte == b'\n').count();
+        let within = u64::try_from(within).unwrap_or_default();
+        let ends = within + u64::from(!self.dialect.crlf);
+        self.rows.position().line().saturating_sub(ends)
     }
 
     /// Columns of every row.
@@ -164,7 +174,9 @@ impl Input {
     }
 
     fn read(&mut self, row: &mut ByteRecord) -> Result<bool, Failure> {
-        let line = self.rows.position().line();
+        let before = self.rows.position();
+        let pending = self.dialect.crlf && before.record() > 0;
+        let line = before.line() + u64::from(pending);
         let read = self.rows.read_byte_record(row);
         self.rows.get_mut().left = ROW_BYTES_MAX;
         read.map_err(|error| {

@@ -278,7 +278,7 @@ impl Run {
                 None => return Ok(None),
                 Some(Row::Good(id)) => return Ok(Some(id)),
                 Some(Row::Bad(why)) => {
-                    let line = row.position().map_or(0, csv::Position::line);
+                    let line = self.input.line(row);
                     let Some(apart) = &mut self.apart else {
                         let line = format!("{}: line {line}: {why}", self.input.shown);
                         let failure = Failure::new(Failure::DATA, line);

@@ -147,7 +147,6 @@ impl Written {
         let mut row = ByteRecord::new();
         let mut head = begin.header;
         loop {
-            let line = reader.position().line();
             let read = reader.read_byte_record(&mut row);
             if !read.map_err(|error| other(error.to_string()))? {
                 return Ok(Some(written));
@@ -166,14 +165,14 @@ impl Written {
                 let more = reader.read_byte_record(&mut ByteRecord::new());
                 return match more {
                     Ok(false) => Ok(Some(written)),
-                    _ => Err(other(format!("line {line} is not whole"))),
+                    _ => Err(other(format!("row {} is not whole", written.rows + 1))),
                 };
             }
             match head.take() {
                 Some(head) if *head != row => return Err(other("it has another header".into())),
                 Some(_) => {}
                 None if row.len() != columns => {
-                    return Err(other(format!("line {line} has other columns")));
+                    return Err(other(format!("row {} has other columns", written.rows + 1)));
                 }
                 None => {
                     written.rows += 1;
