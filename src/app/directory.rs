@@ -80,13 +80,22 @@ fn writable(path: &Path) -> std::io::Result<File> {
         .open(path)
 }
 
+/// What only a directory that was served has.
+const TRACES: [&str; 3] = ["store-created", "catalogue", "journal/edge"];
+
+/// Whether a directory was ever used as a data directory.
+#[must_use]
+pub fn is_used(data: &Path) -> bool {
+    let made = ["keys"].iter().chain(&TRACES);
+    made.into_iter().any(|trace| data.join(trace).exists())
+}
+
 /// The key ring of a data directory; made only where nothing can have been signed yet.
 ///
 /// # Errors
 /// It cannot be read or made, or is missing from a directory that was used.
 pub fn open_key_ring(data: &Path) -> Result<KeyRing, KeyRingError> {
-    let traces = ["store-created", "catalogue", "journal/edge"];
-    let fresh = traces.iter().all(|trace| !data.join(trace).exists());
+    let fresh = TRACES.iter().all(|trace| !data.join(trace).exists());
     KeyRing::open(&data.join("keys"), fresh)
 }
 

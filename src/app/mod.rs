@@ -2,8 +2,11 @@
 //!
 //! Start: directory and lock, keys, journal, local copy of the catalogue, tables, store (if it
 //! can be opened), listeners. Stop: no new connections, requests finished, journal synced,
-//! settled what is there, store closed. `replay.rs` settles without serving.
+//! settled what is there, store closed. `replay.rs` settles without serving, `alone.rs` serves a
+//! command.
 
+mod ahead;
+mod alone;
 mod background;
 mod certified;
 mod directory;
@@ -43,7 +46,9 @@ use directory::{CONTROL_SOCKET, control_socket, remove_socket};
 use certified::Certified;
 use housekeeping::Keeping;
 
-pub use directory::{DirectoryError, DirectoryLock, open_key_ring, write_key_file};
+pub use ahead::{in_order, stop_when_interrupted};
+pub use alone::Alone;
+pub use directory::{DirectoryError, DirectoryLock, is_used, open_key_ring, write_key_file};
 pub use replay::{Outlook, Replayed, replay};
 
 /// The application, built and not yet serving.
@@ -59,7 +64,8 @@ pub struct App {
 
 impl App {
     /// Builds every part. A store that cannot be opened is no reason not to start: links come
-    /// from the local copy, and hits wait in the journal.
+    /// from the local copy, and hits wait in the journal. Without listeners there is the control
+    /// socket alone.
     ///
     /// # Errors
     /// Keys, journal or tables cannot be used.
@@ -80,7 +86,12 @@ impl App {
         let options = settle_options(&config, &rules);
         let settler = Settler::new(Arc::clone(&journal), Arc::clone(&rules), &data, options)?;
         let acme = Arc::default();
-        let certificates = Certified::read(&config, &acme)?;
+        let certificates = if listeners.public.is_empty() {
+            // Nobody could ask for them.
+            Certified::default()
+        } else {
+            Certified::read(&config, &acme)?
+        };
         let base_url = base_url(&config, &listeners);
         let parts = Parts {
             base_url,
@@ -190,7 +201,13 @@ impl App {
             public,
             mut control,
         } = listeners;
+        // A command that serves itself heeds signals as commands do.
+        let signals = (!public.is_empty() || !control.is_empty())
+            .then(|| rt::spawn(stop_on_signal(stop.clone())));
         control.extend(control_socket(&data));
+        if control.is_empty() {
+            anyhow::bail!("{} takes no control socket", data.display());
+        }
         let public = serve_public(public, &parts, certificates.public.as_ref())?;
         let local = data.join(CONTROL_SOCKET);
         let control = serve_control(control, &local, &parts, certificates.control.as_ref())?;
@@ -200,21 +217,10 @@ impl App {
             .map(Server::handle)
             .collect();
         let journal = JournalThreads::start(&parts.journal, &stop)?;
-        let signals = rt::spawn(stop_on_signal(stop.clone()));
         let settling = settle_loop(parts.clone(), settler, data.clone(), stop.clone());
         // Each of these ends when it is stopped; one that ends by itself stops the others.
         let settling = rt::spawn(with_all(settling, stop.clone()));
-        let without = stop.clone();
-        let public = async move {
-            match public {
-                Some(server) => server.await,
-                None => {
-                    without.wait().await;
-                    Ok(())
-                }
-            }
-        };
-        let public = rt::spawn(with_all(public, stop.clone()));
+        let public = public.map(|public| rt::spawn(with_all(public, stop.clone())));
         let control = rt::spawn(with_all(control, stop.clone()));
         let keeping = Keeping::start(&parts, certificates, &stop);
         stop.wait().await;
@@ -224,7 +230,10 @@ impl App {
         for handle in handles {
             handle.stop(true).await;
         }
-        let ended = public.await;
+        let ended = match public {
+            Some(public) => public.await,
+            None => Ok(Ok(())),
+        };
         let ended_too = control.await;
         keeping.end().await?;
         let mut settled = settling.await.context("settling");
@@ -235,7 +244,9 @@ impl App {
         if let Ok(settler) = &mut settled {
             last_settle(&parts, settler).await;
         }
-        signals.abort();
+        if let Some(signals) = signals {
+            signals.abort();
+        }
         if let Some(store) = parts.store.swap(None) {
             store.close().await;
         }
@@ -252,10 +263,16 @@ fn base_url(config: &Config, listeners: &Listeners) -> String {
     let named = config.base_url.clone();
     let asked = config.acme.as_ref().and_then(|acme| acme.hosts.first());
     let first = listeners.public.first();
+    let written = config.listen.first().map(|address| {
+        let secure = config.tls.is_some() && !address.plain;
+        let scheme = if secure { "https" } else { "http" };
+        format!("{scheme}://{}", address.place)
+    });
     named
         .or_else(|| asked.map(|host| format!("https://{host}")))
         .or_else(|| first.map(ToString::to_string))
-        .unwrap_or_else(|| "http://localhost".to_owned())
+        .or(written)
+        .unwrap_or_default()
 }
 
 /// Runs a part; when it ends, by a panic too, everything is asked to.

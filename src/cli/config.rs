@@ -5,14 +5,24 @@ use serde_json::{Value as Json, json};
 use crate::config::{Config, EXAMPLE, Flags, Origin, Value, keys};
 
 use super::Failure;
+use super::ask::Ask;
+use super::connection::{Connection, Request};
 use super::lines::Lines;
-use super::local::Local;
+use super::reach::Reach;
+use super::sheet::{Column, Form, Sheet, column};
+
+const COLUMNS: &[Column] = &[
+    column("KEY", "/key", Form::Text),
+    column("VALUE", "/value", Form::Text),
+    column("ORIGIN", "/origin", Form::Text),
+];
 
 /// Check, show and reload the configuration
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum ConfigCommand {
     /// Read the configuration as `serve` would, and say everything that is wrong with it
-    #[command(after_help = "Example: cupel config check --config /etc/cupel/cupel.toml")]
+    ///
+    /// Example: cupel config check --config /etc/cupel/cupel.toml
     Check {
         #[command(flatten)]
         flags: Flags,
@@ -21,7 +31,8 @@ pub(super) enum ConfigCommand {
         json: bool,
     },
     /// Print every key with its value: a configuration file that says the same
-    #[command(after_help = "Example: cupel config print --origin")]
+    ///
+    /// Example: cupel config print --origin
     Print {
         #[command(flatten)]
         flags: Flags,
@@ -33,20 +44,26 @@ pub(super) enum ConfigCommand {
         json: bool,
     },
     /// Print a configuration file with every key, its default, unit and reason
-    #[command(after_help = "Example: cupel config docs > /etc/cupel/cupel.toml")]
+    ///
+    /// Example: cupel config docs > /etc/cupel/cupel.toml
     Docs {
         /// Print [{"key", "text", "default", "example", "variable", "reloaded"}] as JSON
         #[arg(long)]
         json: bool,
     },
     /// Make the running server read its configuration again: whole, or not at all
-    #[command(after_help = "Example: cupel config reload --data /var/lib/cupel")]
+    ///
+    /// Example: cupel config reload --data /var/lib/cupel
     Reload {
         #[command(flatten)]
-        local: Local,
-        /// Print {"changed", "restart"} as JSON
-        #[arg(long)]
-        json: bool,
+        ask: Ask,
+    },
+    /// Print what a running server has in force, and where each value was written
+    ///
+    /// Example: cupel config show --server https://cupel.example.com:8081 --key-file admin.key
+    Show {
+        #[command(flatten)]
+        ask: Ask,
     },
 }
 
@@ -60,7 +77,8 @@ impl ConfigCommand {
                 json,
             } => print(&Config::load(&flags)?.values, origin, json),
             Self::Docs { json } => docs(json),
-            Self::Reload { local, json } => reload(&local, json),
+            Self::Reload { ask } => reload(&ask),
+            Self::Show { ask } => show(&ask),
         }
     }
 }
@@ -153,14 +171,12 @@ fn docs(json: bool) -> Result<(), Failure> {
     lines.finish()
 }
 
-fn reload(local: &Local, json: bool) -> Result<(), Failure> {
-    let Some(answer) = local.call("POST", "/config/reload", None)? else {
-        let line = format!("no server runs on {}", local.data.display());
-        return Err(Failure::new(Failure::UNAVAILABLE, line));
-    };
-    if json {
-        println!("{answer}");
-        return Ok(());
+fn reload(ask: &Ask) -> Result<(), Failure> {
+    let answer = running(ask)?.call(&Request::post(["config", "reload"]))?;
+    let mut lines = Lines::new();
+    if ask.json {
+        lines.say(&answer);
+        return lines.finish();
     }
     let names = |member: &str| {
         let all = answer.get(member).and_then(Json::as_array);
@@ -168,12 +184,43 @@ fn reload(local: &Local, json: bool) -> Result<(), Failure> {
         all.collect::<Vec<_>>().join(", ")
     };
     match names("changed") {
-        changed if changed.is_empty() => println!("nothing changed"),
-        changed => println!("in force: {changed}"),
-    }
+        changed if changed.is_empty() => lines.say("nothing changed"),
+        changed => lines.say(format_args!("in force: {changed}")),
+    };
     let restart = names("restart");
     if !restart.is_empty() {
-        println!("at the next start: {restart}");
+        lines.say(format_args!("at the next start: {restart}"));
     }
-    Ok(())
+    lines.finish()
+}
+
+/// What a server has in force, key by key.
+fn show(ask: &Ask) -> Result<(), Failure> {
+    let answer = running(ask)?.call(&Request::get(["config"]))?;
+    let mut lines = Lines::new();
+    if ask.json {
+        lines.say(&answer);
+        return lines.finish();
+    }
+    let mut sheet = Sheet::of(COLUMNS);
+    for key in answer
+        .get("keys")
+        .and_then(Json::as_array)
+        .into_iter()
+        .flatten()
+    {
+        sheet.add(COLUMNS, key);
+    }
+    sheet.print(&mut lines);
+    lines.finish()
+}
+
+/// A server that runs: one for this command alone has nothing in force.
+fn running(ask: &Ask) -> Result<Connection, Failure> {
+    let directory = matches!(ask.reach, Reach::Directory(_));
+    if directory && ask.reach.running()?.is_none() {
+        let line = "no server runs on this data directory; `cupel config print` reads it anew";
+        return Err(Failure::new(Failure::UNAVAILABLE, line));
+    }
+    ask.reach.open()
 }

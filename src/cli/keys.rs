@@ -2,54 +2,53 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{DirectoryLock, open_key_ring};
-use crate::clock::Clock;
-use crate::domain::keys::KeyState;
-use crate::resolve::{KeyRing, KeyRingError};
-use crate::store::Scope;
-use crate::web::NewKey;
-
 use super::Failure;
-use super::local::Local;
+use super::ask::Ask;
+use super::connection::Request;
+use super::lines::Lines;
+use super::sheet::{Column, Form, column};
+
+const COLUMNS: &[Column] = &[
+    column("KEY", "/id", Form::Number),
+    column("STATE", "/state", Form::Text),
+];
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Keys {
+    #[command(flatten)]
+    ask: Ask,
+    #[command(subcommand)]
+    what: What,
+}
 
 #[derive(Debug, clap::Subcommand)]
-pub(super) enum Keys {
+enum What {
     /// Make an API key and print it, alone, on standard output
+    ///
+    /// A data directory that is missing is made: a key may come before the first start.
     ///
     /// Example: cupel keys create --data /var/lib/cupel --name newsletter --scope mint
     Create {
-        #[command(flatten)]
-        local: Local,
         /// A name for people
         #[arg(long)]
         name: String,
-        /// mint, read or admin
-        #[arg(long, value_parser = scope)]
-        scope: Scope,
+        /// What the key may do: mint (campaigns, links, rewriting, minting, short links), read
+        /// (statistics, events) or admin (everything)
+        #[arg(long, value_parser = ["mint", "read", "admin"], hide_possible_values = true)]
+        scope: String,
     },
     /// List the keys that sign and verify tokens
     ///
     /// Example: cupel keys ring --data /var/lib/cupel
-    Ring {
-        #[command(flatten)]
-        local: Local,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Ring,
     /// Add a key that signs from now on; the one before goes on verifying
     ///
     /// Example: cupel keys rotate --data /var/lib/cupel
-    Rotate {
-        #[command(flatten)]
-        local: Local,
-    },
+    Rotate,
     /// Retire a key: confirm and login links signed by it ask for a new mail
     ///
     /// Example: cupel keys retire --data /var/lib/cupel 1
     Retire {
-        #[command(flatten)]
-        local: Local,
         /// Number of the key
         id: u8,
     },
@@ -57,99 +56,53 @@ pub(super) enum Keys {
     ///
     /// Example: cupel keys revoke --data /var/lib/cupel 1
     Revoke {
-        #[command(flatten)]
-        local: Local,
         /// Number of the key
         id: u8,
     },
 }
 
-fn scope(text: &str) -> Result<Scope, String> {
-    Scope::from_name(text).ok_or_else(|| "write mint, read or admin".to_owned())
-}
-
 impl Keys {
     pub(super) fn run(self) -> Result<(), Failure> {
-        match self {
-            Self::Create { local, name, scope } => create(&local, &name, scope),
-            Self::Ring { local, json } => {
-                let ring = match local.call("GET", "/key-ring", None)? {
-                    Some(ring) => ring,
-                    None => alone(&local, |_| Ok(()))?,
-                };
-                print_ring(&ring, json);
-                Ok(())
-            }
-            Self::Rotate { local } => {
-                let ring = match local.call("POST", "/key-ring/rotate", None)? {
-                    Some(ring) => ring,
-                    None => alone(&local, |ring| ring.rotate().map(|_| ()))?,
-                };
-                print_ring(&ring, false);
-                Ok(())
-            }
-            Self::Retire { local, id } => set_state(&local, id, KeyState::Aged),
-            Self::Revoke { local, id } => set_state(&local, id, KeyState::Revoked),
+        let Self { ask, what } = self;
+        match what {
+            What::Create { name, scope } => create(&ask, &name, &scope),
+            What::Ring => ring(&ask, &Request::get(["key-ring"])),
+            What::Rotate => ring(&ask, &Request::post(["key-ring", "rotate"])),
+            What::Retire { id } => set_state(&ask, id, "aged"),
+            What::Revoke { id } => set_state(&ask, id, "revoked"),
         }
     }
 }
 
-fn create(local: &Local, name: &str, scope: Scope) -> Result<(), Failure> {
-    let asked = json!({"name": name, "scope": scope});
-    if let Some(made) = local.call("POST", "/keys", Some(&asked))? {
-        let key = made.get("key").and_then(Value::as_str).unwrap_or_default();
-        println!("{key}");
-        return Ok(());
+fn create(ask: &Ask, name: &str, scope: &str) -> Result<(), Failure> {
+    let body = json!({"name": name, "scope": scope});
+    let connection = ask.reach.open_or_make()?;
+    let made = connection.call(&Request::post(["keys"]).body(&body))?;
+    let mut lines = Lines::new();
+    if ask.json {
+        lines.say(&made);
+    } else {
+        lines.say(made.get("key").and_then(Value::as_str).unwrap_or_default());
     }
-    let _lock = DirectoryLock::take(&local.data)?;
-    // A directory gets its keys before its store: later the server would miss them.
-    open_key_ring(&local.data).map_err(|error| Failure::new(Failure::CONFIGURATION, error))?;
-    let key = NewKey::random().map_err(|error| Failure::new(Failure::SOFTWARE, error))?;
-    Local::with_store(&local.data, async |store| {
-        store
-            .create_api_key(name, scope, &key.hash(), Clock.now())
-            .await
-    })?;
-    println!("{}", key.text());
-    Ok(())
+    lines.finish()
 }
 
-fn set_state(local: &Local, id: u8, state: KeyState) -> Result<(), Failure> {
-    let asked = json!({"state": state});
-    let ring = match local.call("PATCH", &format!("/key-ring/{id}"), Some(&asked))? {
-        Some(ring) => ring,
-        None => alone(local, |ring| ring.set_state(id, state))?,
-    };
-    print_ring(&ring, false);
-    Ok(())
+fn set_state(ask: &Ask, id: u8, state: &str) -> Result<(), Failure> {
+    let body = json!({"state": state});
+    let request = Request::patch(["key-ring", &id.to_string()]).body(&body);
+    ring(ask, &request.about(format!("key {id}")))
 }
 
-/// Changes the ring of a directory without a server.
-fn alone(
-    local: &Local,
-    change: impl FnOnce(&mut KeyRing) -> Result<(), KeyRingError>,
-) -> Result<Value, Failure> {
-    let _lock = local.lock()?;
-    let opened = open_key_ring(&local.data);
-    let mut ring = opened.map_err(|error| Failure::new(Failure::CONFIGURATION, error))?;
-    change(&mut ring).map_err(|error| Failure::new(Failure::DATA, error))?;
-    let keys: Vec<_> = ring
-        .keys()
-        .map(|(id, state)| json!({"id": id, "state": state}))
-        .collect();
-    Ok(json!({"keys": keys}))
-}
-
-fn print_ring(ring: &Value, json: bool) {
-    if json {
-        println!("{ring}");
-        return;
+/// Calls what answers with the ring, and prints that.
+fn ring(ask: &Ask, request: &Request<'_>) -> Result<(), Failure> {
+    let answer = ask.reach.open()?.call(request)?;
+    if ask.json {
+        let mut lines = Lines::new();
+        lines.say(&answer);
+        return lines.finish();
     }
-    let keys = ring.get("keys").and_then(Value::as_array);
-    println!("key  state");
-    for key in keys.into_iter().flatten() {
-        let id = key.get("id").and_then(Value::as_u64).unwrap_or_default();
-        let state = key.get("state").and_then(Value::as_str).unwrap_or_default();
-        println!("{id:>3}  {state}");
-    }
+    let mut rows = ask.rows(COLUMNS);
+    let keys = answer.get("keys").and_then(Value::as_array);
+    rows.print(keys.into_iter().flatten());
+    rows.finish()
 }

@@ -27,11 +27,20 @@ impl Lines {
         self.failed.is_none()
     }
 
-    /// Shows what was written so far: something slow comes next.
-    pub(super) fn show(&mut self) {
+    /// Writes text as it is, to its last byte; `false` once nobody takes it any more.
+    pub(super) fn put(&mut self, text: &[u8]) -> bool {
+        if self.failed.is_none() {
+            self.failed = self.out.write_all(text).err();
+        }
+        self.failed.is_none()
+    }
+
+    /// Shows what was written so far: something slow comes next. `false` as above.
+    pub(super) fn show(&mut self) -> bool {
         if self.failed.is_none() {
             self.failed = self.out.flush().err();
         }
+        self.failed.is_none()
     }
 
     /// The last of it.

@@ -1,20 +1,36 @@
 //! Commands: one file each. A command reads its arguments, calls, and prints.
 
+mod ask;
+mod campaign;
+mod completions;
 mod config;
+mod connection;
+mod deliveries;
+mod doctor;
+mod events;
+mod failure;
 mod geoip;
+mod health;
 mod journal;
 mod keys;
 mod lines;
+mod link;
 mod local;
+mod man;
+mod mint;
+mod numbers;
+mod reach;
+mod rewrite;
 mod serve;
+mod sheet;
+mod short;
+mod stats;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::app::DirectoryError;
-use crate::config::ConfigError;
-use crate::resolve::KeyRingError;
+use failure::Failure;
 
 /// Self-hosted redirector for e-mail that tells people from machines and shows why.
 #[derive(Debug, Parser)]
@@ -28,11 +44,31 @@ struct Cli {
 enum Command {
     /// Answer links, pixels and pages, and the API
     Serve(serve::Serve),
+    /// Make, list, edit and archive campaigns
+    #[command(visible_alias = "campaigns")]
+    Campaign(campaign::Campaign),
+    /// Register, list, edit and switch off the links of a campaign
+    #[command(visible_alias = "links")]
+    Link(link::Link),
+    /// Make, list, edit and switch off short links
+    #[command(visible_alias = "shorts")]
+    Short(short::Short),
+    Rewrite(rewrite::Rewrite),
+    Mint(mint::Mint),
+    /// Lease message numbers, to mint offline
+    Numbers(numbers::Numbers),
+    Stats(stats::Stats),
+    /// List hits, and show how one was judged
+    #[command(visible_alias = "event")]
+    Events(events::Events),
+    /// Say which messages were accepted, and when
+    #[command(visible_alias = "delivery")]
+    Deliveries(deliveries::Deliveries),
     /// Check, show and reload the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
     /// Make API keys; rotate, retire and revoke the keys that sign tokens
-    #[command(subcommand)]
+    #[command(visible_alias = "key")]
     Keys(keys::Keys),
     /// Look at the journal; settle it without serving
     #[command(subcommand)]
@@ -40,66 +76,16 @@ enum Command {
     /// Build the network table from public data
     #[command(subcommand)]
     Geoip(geoip::Geoip),
+    Health(health::Health),
+    Doctor(doctor::Doctor),
+    Completions(completions::Completions),
+    Man(man::ManPages),
 }
 
-/// Something is wrong that one line can say; with the exit code that sysexits(3) gives it.
-#[derive(Debug, thiserror::Error)]
-#[error("{line}")]
-struct Failure {
-    code: u8,
-    line: String,
-}
-
-impl Failure {
-    const USAGE: u8 = 64;
-    const DATA: u8 = 65;
-    const UNAVAILABLE: u8 = 69;
-    const SOFTWARE: u8 = 70;
-    const CANNOT_CREATE: u8 = 73;
-    const IO: u8 = 74;
-    const TEMPORARY: u8 = 75;
-    const CONFIGURATION: u8 = 78;
-
-    fn new(code: u8, line: impl std::fmt::Display) -> Self {
-        // One line each: causes from the system may bring their own breaks.
-        Self {
-            code,
-            line: line.to_string().replace('\n', " "),
-        }
-    }
-}
-
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Self {
-        // All that is wrong, a line each.
-        Self {
-            code: Self::CONFIGURATION,
-            line: error.to_string(),
-        }
-    }
-}
-
-impl From<DirectoryError> for Failure {
-    fn from(error: DirectoryError) -> Self {
-        let code = match error {
-            DirectoryError::Unwritable { .. } => Self::CANNOT_CREATE,
-            DirectoryError::InUse { .. } => Self::TEMPORARY,
-        };
-        Self::new(code, error)
-    }
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Self {
-        // Keys that are missing or damaged are the operator's to put back.
-        let form = matches!(error.downcast_ref(), Some(KeyRingError::Form { .. }));
-        let code = if form {
-            Self::CONFIGURATION
-        } else {
-            Self::SOFTWARE
-        };
-        Self::new(code, format!("{error:#}"))
-    }
+/// Every command, as clap knows it: for completions, manual pages and tests.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Reads the arguments and runs the command.
@@ -121,10 +107,23 @@ pub fn run() -> ExitCode {
     };
     let done = match cli.command {
         Command::Serve(command) => command.run(),
+        Command::Campaign(command) => command.run(),
+        Command::Link(command) => command.run(),
+        Command::Short(command) => command.run(),
+        Command::Rewrite(command) => command.run(),
+        Command::Mint(command) => command.run(),
+        Command::Numbers(command) => command.run(),
+        Command::Stats(command) => command.run(),
+        Command::Events(command) => command.run(),
+        Command::Deliveries(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Keys(command) => command.run(),
         Command::Journal(command) => command.run(),
         Command::Geoip(command) => command.run(),
+        Command::Health(command) => command.run(),
+        Command::Doctor(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

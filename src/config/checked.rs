@@ -12,6 +12,7 @@ use crate::telemetry::LogFormat;
 
 use super::address::{Address, Place, base_url};
 use super::environment::{self, Variables};
+use super::file;
 use super::layers::Layers;
 use super::live::Live;
 use super::reference::keys;
@@ -124,6 +125,16 @@ impl Config {
         Self::from(flags, &environment::variables())
     }
 
+    /// Reads what a running server has in force, as `key = value` lines.
+    ///
+    /// # Errors
+    /// The server knows other keys than we do.
+    pub fn of_server(lines: &str) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let written = file::parse(Path::new("server"), lines, &mut problems);
+        Self::check(Layers::new(written, problems))
+    }
+
     /// Reads it all again with the flags it was loaded with.
     ///
     /// # Errors
@@ -133,8 +144,13 @@ impl Config {
     }
 
     pub(super) fn from(flags: &Flags, variables: &Variables) -> Result<Self, ConfigError> {
-        let mut layers = layers(flags, variables);
-        let mut config = Self::read(&mut layers);
+        let mut config = Self::check(layers(flags, variables))?;
+        config.flags = flags.clone();
+        Ok(config)
+    }
+
+    fn check(mut layers: Layers) -> Result<Self, ConfigError> {
+        let config = Self::read(&mut layers);
         config.agrees(&mut layers);
         if !layers.problems.is_empty() {
             layers.problems.sort_by_key(|problem| match problem.origin {
@@ -143,7 +159,6 @@ impl Config {
             });
             return Err(ConfigError(layers.problems));
         }
-        config.flags = flags.clone();
         Ok(config)
     }
 

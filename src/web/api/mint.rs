@@ -34,6 +34,11 @@ struct Lease {
 }
 
 #[derive(Serialize)]
+struct Answer<'a> {
+    messages: Vec<Message<'a>>,
+}
+
+#[derive(Serialize)]
 struct Message<'a> {
     recipient: &'a str,
     message: String,
@@ -99,7 +104,7 @@ pub(super) async fn mint(
         let messages: Vec<_> = all
             .map(|((id, key), number)| signer.message(id, key, number))
             .collect();
-        serde_json::to_string(&json!({"messages": messages}))
+        serde_json::to_string(&Answer { messages })
     });
     let answer = answer
         .await

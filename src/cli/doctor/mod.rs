@@ -1,0 +1,193 @@
+//! `cupel doctor`: whether base URL, certificate, DNS name, proxies and directory agree.
+
+mod checks;
+mod way;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::config::{Config, Flags};
+
+use super::Failure;
+use super::ask::Ask;
+use super::lines::Lines;
+use super::reach::Reach;
+use super::sheet::harmless;
+
+/// Look for what would spoil mailings: base URL, certificate, DNS name, proxies, data directory
+///
+/// Reads the configuration, and where a server runs sends one request through the base URL to see
+/// it as readers' requests are seen. Prints the List-Unsubscribe headers for the mails if they would
+/// work. Exit code 0 if nothing is wrong, 78 otherwise; warnings are not wrong.
+///
+/// Example: cupel doctor --data /var/lib/cupel
+#[derive(Debug, clap::Args)]
+pub(super) struct Doctor {
+    #[command(flatten)]
+    ask: Ask,
+    /// Configuration file, where no server runs [default: DIR/cupel.toml if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<std::path::PathBuf>,
+    /// Look up no name and send no request
+    #[arg(long)]
+    offline: bool,
+}
+
+/// How one thing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Ok,
+    Warning,
+    Wrong,
+}
+
+/// What was found of one thing.
+#[derive(Clone, Debug, Serialize)]
+struct Finding {
+    check: &'static str,
+    state: State,
+    detail: String,
+    /// What to do.
+    remedy: Option<String>,
+}
+
+impl Finding {
+    fn ok(check: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            check,
+            state: State::Ok,
+            detail: detail.into(),
+            remedy: None,
+        }
+    }
+
+    fn warning(check: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            check,
+            state: State::Warning,
+            detail: detail.into(),
+            remedy: Some(remedy.into()),
+        }
+    }
+
+    fn wrong(check: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            state: State::Wrong,
+            ..Self::warning(check, detail, remedy)
+        }
+    }
+}
+
+impl Doctor {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let running = match &self.ask.reach {
+            Reach::Directory(_) if self.ask.reach.running()?.is_none() => None,
+            reach => Some(reach.open()?),
+        };
+        // A server may have been started with flags that nobody else knows.
+        let config = match (&self.ask.reach, &running) {
+            (Reach::Directory(_), Some(server)) => Some(way::configuration(server)?),
+            (Reach::Directory(data), None) => Some(Config::load(&Flags {
+                data: Some(data.clone()),
+                config: self.config.clone(),
+                ..Flags::default()
+            })?),
+            // Its files are elsewhere; what it does can be seen all the same.
+            (Reach::Server { .. }, _) => None,
+        };
+        let mut findings = Vec::new();
+        let mut base_url = config.as_ref().and_then(|config| config.base_url.clone());
+        if let Some(config) = &config {
+            checks::all(config, &mut findings);
+        }
+        match running {
+            None => findings.push(Finding::warning(
+                "server",
+                "no server runs on this data directory",
+                "start it with cupel serve, and ask again: what readers reach was not looked at",
+            )),
+            Some(server) => {
+                let probe = way::ask(&server)?;
+                base_url.get_or_insert_with(|| probe.base_url.clone());
+                way::health(&server, &mut findings)?;
+                if !self.offline {
+                    way::walk(&server, &probe, &self.ask.reach, &mut findings)?;
+                }
+            }
+        }
+        let headers = base_url.as_deref().and_then(list_unsubscribe);
+        self.print(&findings, base_url.as_deref(), headers.as_deref())?;
+        let wrong = findings
+            .iter()
+            .filter(|it| it.state == State::Wrong)
+            .count();
+        match wrong {
+            0 => Ok(()),
+            1 => Err(Failure::new(Failure::CONFIGURATION, "1 thing is wrong")),
+            _ => Err(Failure::new(
+                Failure::CONFIGURATION,
+                format!("{wrong} things are wrong"),
+            )),
+        }
+    }
+
+    fn print(
+        &self,
+        findings: &[Finding],
+        base_url: Option<&str>,
+        headers: Option<&[String]>,
+    ) -> Result<(), Failure> {
+        let mut lines = Lines::new();
+        if self.ask.json {
+            lines.say(json!({
+                "findings": findings,
+                "base_url": base_url,
+                "list_unsubscribe": headers,
+            }));
+            return lines.finish();
+        }
+        for finding in findings {
+            let mark = match finding.state {
+                State::Ok => "ok     ",
+                State::Warning => "warning",
+                State::Wrong => "wrong  ",
+            };
+            lines.say(format_args!(
+                "{mark}  {}: {}",
+                finding.check,
+                harmless(&finding.detail)
+            ));
+            if let Some(remedy) = &finding.remedy {
+                lines.say(format_args!("         {}", harmless(remedy)));
+            }
+        }
+        lines.say("");
+        match headers {
+            Some(headers) => {
+                lines.say("headers for each mail, with its own token and act tag merged in:");
+                for header in headers {
+                    lines.say(format_args!("  {header}"));
+                }
+            }
+            None => {
+                lines.say(
+                    "no List-Unsubscribe headers: mailbox providers take them with an https base \
+                     URL only (RFC 8058)",
+                );
+            }
+        }
+        lines.finish()
+    }
+}
+
+/// The headers of RFC 8058, if mailbox providers would take them.
+fn list_unsubscribe(base_url: &str) -> Option<Vec<String>> {
+    base_url.starts_with("https://").then(|| {
+        let url = format!("{base_url}/u/{{{{cupel_token}}}}/{{{{cupel_act_0}}}}/0");
+        vec![
+            format!("List-Unsubscribe: <{url}>"),
+            "List-Unsubscribe-Post: List-Unsubscribe=One-Click".to_owned(),
+        ]
+    })
+}

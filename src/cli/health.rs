@@ -1,0 +1,72 @@
+//! `cupel health`: whether a server is ready, in one line; for checks of containers.
+
+use serde_json::Value;
+
+use super::Failure;
+use super::ask::Ask;
+use super::lines::Lines;
+use super::sheet::harmless;
+
+/// Ask a running server whether it is ready; exit code 0 if it is, 69 if not
+///
+/// Needs no key: it asks /readyz of --server, or of the server on the data directory. Redirects do
+/// not depend on it: a server that is not ready answers readers all the same.
+///
+/// Example: cupel health --data /var/lib/cupel
+#[derive(Debug, clap::Args)]
+pub(super) struct Health {
+    #[command(flatten)]
+    ask: Ask,
+}
+
+impl Health {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let Some(connection) = self.ask.reach.running()? else {
+            let line = "no server runs on this data directory; start it with cupel serve";
+            return Err(Failure::new(Failure::UNAVAILABLE, line));
+        };
+        let answer = connection.ready()?;
+        let ready = answer.get("ready").and_then(Value::as_bool);
+        let Some(ready) = ready else {
+            let line = "the server does not say whether it is ready; is it a cupel server?";
+            return Err(Failure::new(Failure::PROTOCOL, line));
+        };
+        let line = said(&answer);
+        let mut lines = Lines::new();
+        if self.ask.json {
+            lines.say(&answer);
+        } else if ready {
+            lines.say(&line);
+        }
+        lines.finish()?;
+        if ready {
+            return Ok(());
+        }
+        Err(Failure::new(Failure::UNAVAILABLE, line))
+    }
+}
+
+/// Whether it is ready, and the parts that are not well.
+fn said(answer: &Value) -> String {
+    let is = |at: &str| answer.pointer(at).and_then(Value::as_bool) == Some(true);
+    let state = match (is("/stopping"), is("/ready")) {
+        (true, _) => "stopping",
+        (false, true) => "ready",
+        (false, false) => "not ready",
+    };
+    let parts = answer.get("parts").and_then(Value::as_object);
+    let unwell = parts
+        .into_iter()
+        .flatten()
+        .filter(|(_, part)| part.get("ok").and_then(Value::as_bool) != Some(true));
+    let unwell = unwell.map(|(name, part)| {
+        let detail = part.get("detail").and_then(Value::as_str);
+        format!("{name}: {}", detail.unwrap_or("not well"))
+    });
+    let unwell: Vec<_> = unwell.collect();
+    let said = match unwell.is_empty() {
+        true => state.to_owned(),
+        false => format!("{state}; {}", unwell.join("; ")),
+    };
+    harmless(&said)
+}

@@ -1,0 +1,89 @@
+//! How far minting is: a bar on a terminal, and a line at the end.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+/// Rows, time, and a bar if somebody sees it.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    begun: Instant,
+    /// Rows that this run wrote.
+    pub(super) rows: u64,
+    /// Rows that were put apart.
+    pub(super) bad: u64,
+}
+
+impl Progress {
+    /// Of an input of so many bytes, where that is known. Nothing is drawn but on a terminal.
+    pub(super) fn new(size: Option<u64>) -> Self {
+        let bar = match size {
+            Some(size) => ProgressBar::new(size),
+            None => ProgressBar::no_length(),
+        };
+        let form = match size {
+            Some(_) => "{bar:30} {bytes}/{total_bytes}  {msg}  {eta} left",
+            None => "{spinner} {bytes}  {msg}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(form) {
+            bar.set_style(style);
+        }
+        Self {
+            bar,
+            begun: Instant::now(),
+            rows: 0,
+            bad: 0,
+        }
+    }
+
+    /// So much of the input is read.
+    pub(super) fn tell(&self, bytes: u64) {
+        self.bar.set_position(bytes);
+        if !self.bar.is_hidden() {
+            let rate = HumanCount(self.rate(self.begun.elapsed()));
+            let rows = HumanCount(self.rows);
+            self.bar.set_message(format!("{rows} rows, {rate} rows/s"));
+        }
+    }
+
+    /// Rows a second, over the whole time.
+    fn rate(&self, took: Duration) -> u64 {
+        let millis = took.as_millis().max(1);
+        u64::try_from(u128::from(self.rows) * 1_000 / millis).unwrap_or(u64::MAX)
+    }
+
+    /// Takes the bar away.
+    pub(super) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// What was done, for people.
+    pub(super) fn line(&self) -> String {
+        let took = self.begun.elapsed();
+        let bad = match self.bad {
+            0 => String::new(),
+            bad => format!(", put {} apart", HumanCount(bad)),
+        };
+        format!(
+            "minted {} rows in {:.1} s, {} rows/s{bad}",
+            HumanCount(self.rows),
+            took.as_secs_f64(),
+            HumanCount(self.rate(took))
+        )
+    }
+
+    /// The same for programs.
+    pub(super) fn json(&self, skipped: u64, columns: &[String], dialect: &str) -> Value {
+        let took = self.begun.elapsed();
+        json!({
+            "rows": self.rows,
+            "skipped": skipped,
+            "bad": self.bad,
+            "seconds": took.as_secs_f64(),
+            "rows_per_second": self.rate(took),
+            "columns": columns,
+            "dialect": dialect,
+        })
+    }
+}

@@ -1,0 +1,99 @@
+//! What the server adds to a row: which columns a campaign's templates need, and their values.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::super::Failure;
+use super::super::connection::{Connection, Request};
+
+/// How often a call is tried while the server is away, a second apart: it may be starting anew.
+const TRIES_MAX: u32 = 30;
+const TRY_EVERY: Duration = Duration::from_secs(1);
+
+/// Mints for one campaign.
+pub(super) struct Minter<'a> {
+    connection: &'a Connection,
+    campaign: u32,
+    /// Numbers of acts; 0 is the unsubscribe function, which every campaign has.
+    acts: BTreeSet<u32>,
+}
+
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow)]
+    messages: Vec<Message<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    token: &'a str,
+    #[serde(borrow)]
+    acts: BTreeMap<u32, &'a str>,
+}
+
+impl<'a> Minter<'a> {
+    /// Asks which links of the campaign act.
+    pub(super) fn of(connection: &'a Connection, campaign: u32) -> Result<Self, Failure> {
+        let path = ["campaigns", &campaign.to_string(), "links"];
+        let request = Request::get(path).about(about(campaign));
+        let answer = connection.call(&request)?;
+        let links = answer.get("links").and_then(Value::as_array);
+        let actions = links.into_iter().flatten().filter_map(|link| {
+            let action = link.get("kind").and_then(Value::as_str) == Some("action");
+            let number = link.get("number").and_then(Value::as_u64)?;
+            action.then(|| u32::try_from(number).ok()).flatten()
+        });
+        Ok(Self {
+            connection,
+            campaign,
+            acts: std::iter::once(0).chain(actions).collect(),
+        })
+    }
+
+    /// Names of the columns, as rewriting reports them.
+    pub(super) fn columns(&self) -> Vec<String> {
+        let acts = self.acts.iter().map(|number| format!("cupel_act_{number}"));
+        std::iter::once("cupel_token".to_owned())
+            .chain(acts)
+            .collect()
+    }
+
+    /// The values of these columns for each recipient.
+    pub(super) fn mint(&self, recipients: &[String]) -> Result<Vec<Vec<String>>, Failure> {
+        let path = ["campaigns", &self.campaign.to_string(), "mint"];
+        let body = json!({"recipients": recipients});
+        let request = Request::post(path).body(&body).about(about(self.campaign));
+        let mut tries = 1;
+        let answer = loop {
+            match self.connection.read(&request) {
+                Err(error) if error.may_pass() && tries < TRIES_MAX => {
+                    tries += 1;
+                    std::thread::sleep(TRY_EVERY);
+                }
+                other => break other?,
+            }
+        };
+        let unreadable = || {
+            let what = "the server's answer to minting is not what this version reads";
+            Failure::new(Failure::PROTOCOL, what)
+        };
+        let answer: Answer<'_> = serde_json::from_slice(&answer).map_err(|_| unreadable())?;
+        if answer.messages.len() != recipients.len() {
+            return Err(unreadable());
+        }
+        let values = answer.messages.iter().map(|message| {
+            let acts = self.acts.iter().map(|act| message.acts.get(act));
+            let all = std::iter::once(Some(&message.token)).chain(acts);
+            all.map(|value| value.map(|value| (*value).to_owned()))
+                .collect::<Option<Vec<_>>>()
+        });
+        values.collect::<Option<Vec<_>>>().ok_or_else(unreadable)
+    }
+}
+
+fn about(campaign: u32) -> String {
+    format!("campaign {campaign}")
+}

@@ -1,0 +1,290 @@
+//! Where a command works: on a server elsewhere, with a key; or on a data directory, through the
+//! socket of the server that runs on it, or through one of the command's own.
+
+use std::io::Read;
+use std::net::IpAddr;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command, FromArgMatches, Parser};
+use url::{Host, Url};
+
+use crate::app::{Alone, DirectoryError, DirectoryLock, is_used};
+use crate::config::{Config, Flags};
+use crate::telemetry;
+
+use super::Failure;
+use super::connection::{Connection, Trust};
+
+/// How long a directory may be in use without a socket: by a server that starts or stops, or by
+/// another command.
+const IN_USE_MAX: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Longest file that may hold a key or certificates.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where")]
+struct Written {
+    /// Server to work on; without it a data directory
+    #[arg(long, global = true, env = "CUPEL_SERVER", value_name = "URL")]
+    server: Option<String>,
+    /// File with the API key for --server; - reads standard input
+    #[arg(long, global = true, env = "CUPEL_KEY_FILE", value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// Certificates (PEM) to trust beside the system's, for --server
+    #[arg(long, global = true, env = "CUPEL_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Send the key over http to a host that is not this one
+    #[arg(long, global = true)]
+    insecure: bool,
+    /// Data directory; a server need not run on it
+    #[arg(
+        long,
+        global = true,
+        env = "CUPEL_DATA",
+        value_name = "DIR",
+        default_value = "data"
+    )]
+    data: PathBuf,
+}
+
+/// Where a command works.
+#[derive(Clone, Debug)]
+pub(super) enum Reach {
+    /// On a server elsewhere.
+    Server {
+        url: String,
+        key_file: Option<PathBuf>,
+        ca_file: Option<PathBuf>,
+        insecure: bool,
+    },
+    /// On a data directory.
+    Directory(PathBuf),
+}
+
+impl FromArgMatches for Reach {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let (server_typed, data_typed) = (typed("server"), typed("data"));
+        let written = Written::from_arg_matches(matches)?;
+        if server_typed && data_typed {
+            let both = "--server and --data name different things: use one of them";
+            return Err(clap::Error::raw(
+                clap::error::ErrorKind::ArgumentConflict,
+                both,
+            ));
+        }
+        // What was typed wins over the environment.
+        let server = written.server.filter(|url| !data_typed && !url.is_empty());
+        Ok(match server {
+            Some(url) => Self::Server {
+                url,
+                key_file: written.key_file,
+                ca_file: written.ca_file,
+                insecure: written.insecure,
+            },
+            None => Self::Directory(written.data),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for Reach {
+    fn augment_args(command: Command) -> Command {
+        Written::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Written::augment_args_for_update(command)
+    }
+}
+
+impl Reach {
+    /// Reaches a server, which must be there, or a directory, which must have been used.
+    pub(super) fn open(&self) -> Result<Connection, Failure> {
+        if let Self::Directory(data) = self {
+            existing(data)?;
+            if !is_used(data) {
+                let what = "holds no data of cupel; name the server's directory with --data";
+                let line = format!("{} {what}", data.display());
+                return Err(Failure::new(Failure::CONFIGURATION, line));
+            }
+        }
+        self.open_or_make()
+    }
+
+    /// The same, and makes a directory that is missing.
+    pub(super) fn open_or_make(&self) -> Result<Connection, Failure> {
+        match self {
+            Self::Server { .. } => self.remote(true),
+            Self::Directory(data) => directory(data),
+        }
+    }
+
+    /// A server that runs, without a key; `None` if none runs on the directory.
+    pub(super) fn running(&self) -> Result<Option<Connection>, Failure> {
+        match self {
+            Self::Server { .. } => self.remote(false).map(Some),
+            Self::Directory(data) => {
+                let there = UnixStream::connect(socket(existing(data)?)).is_ok();
+                there
+                    .then(|| Connection::local(&socket(data), None))
+                    .transpose()
+            }
+        }
+    }
+
+    /// Whether standard input is taken by the key.
+    pub(super) fn takes_stdin(&self) -> bool {
+        matches!(self, Self::Server { key_file: Some(file), .. } if file == Path::new("-"))
+    }
+
+    fn remote(&self, with_key: bool) -> Result<Connection, Failure> {
+        let Self::Server {
+            url,
+            key_file,
+            ca_file,
+            insecure,
+            ..
+        } = self
+        else {
+            return Err(Failure::new(Failure::SOFTWARE, "no server is named"));
+        };
+        let usage = |what: String| Failure::new(Failure::USAGE, format!("--server {url}: {what}"));
+        let parsed = Url::parse(url).ok().filter(|parsed| {
+            matches!(parsed.scheme(), "http" | "https")
+                && parsed.host().is_some()
+                && parsed.query().is_none()
+                && parsed.fragment().is_none()
+                && parsed.username().is_empty()
+                && parsed.password().is_none()
+        });
+        let form = "write scheme, host and port, such as https://cupel.example.com";
+        let parsed = parsed.ok_or_else(|| usage(form.to_owned()))?;
+        let here = is_this_host(&parsed);
+        if parsed.scheme() == "http" && !here && !insecure && with_key {
+            let what = "the key would cross the network in clear text; use https, a tunnel to \
+                        this host, or --insecure";
+            return Err(usage(what.to_owned()));
+        }
+        let key = match key_file {
+            Some(file) if with_key => Some(key(file)?),
+            None if with_key => {
+                let what = "--server needs --key-file FILE, or CUPEL_KEY_FILE, with an API key";
+                return Err(Failure::new(Failure::USAGE, what));
+            }
+            _ => None,
+        };
+        let trust = Trust {
+            authorities: ca_file.as_deref().map(read).transpose()?,
+            direct: here,
+        };
+        Connection::remote(&parsed, key.as_deref(), trust)
+    }
+}
+
+/// Whether a URL leads to this machine.
+fn is_this_host(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        None => false,
+    }
+}
+
+/// A directory, which must be there.
+pub(super) fn existing(data: &Path) -> Result<&Path, Failure> {
+    if data.is_dir() {
+        return Ok(data);
+    }
+    let what = if data.exists() {
+        "is no directory"
+    } else {
+        "does not exist"
+    };
+    let shown = data.display();
+    let line = format!("{shown} {what}; name the server's directory with --data");
+    Err(Failure::new(Failure::CONFIGURATION, line))
+}
+
+fn socket(data: &Path) -> PathBuf {
+    data.join("control.sock")
+}
+
+/// Through the socket of the server that runs on a directory, or through one of our own.
+fn directory(data: &Path) -> Result<Connection, Failure> {
+    let socket = socket(data);
+    let until = Instant::now() + IN_USE_MAX;
+    loop {
+        if UnixStream::connect(&socket).is_ok() {
+            return Connection::local(&socket, None);
+        }
+        match DirectoryLock::take(data) {
+            Ok(lock) => {
+                let config = config(data)?;
+                telemetry::start_logs(config.log_format, "warn,actix_server=error,actix_http=off");
+                let alone = Alone::start(config, lock)?;
+                return Connection::local(&socket, Some(alone));
+            }
+            Err(DirectoryError::InUse { .. }) if Instant::now() < until => {
+                std::thread::sleep(LOOK_EVERY);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Configuration as the server of this directory reads it, environment included.
+fn config(data: &Path) -> Result<Config, Failure> {
+    #[derive(Parser)]
+    struct Environment {
+        #[command(flatten)]
+        flags: Flags,
+    }
+    let written = Environment::try_parse_from(["cupel"]);
+    let written = written.map_err(|error| Failure::new(Failure::CONFIGURATION, error))?;
+    let flags = Flags {
+        data: Some(data.to_owned()),
+        ..written.flags
+    };
+    Ok(Config::load(&flags)?)
+}
+
+/// An API key out of a file.
+fn key(file: &Path) -> Result<String, Failure> {
+    let text = if file == Path::new("-") {
+        let mut text = String::new();
+        let all = std::io::stdin().lock().take(FILE_BYTES_MAX);
+        let read = { all }.read_to_string(&mut text);
+        read.map_err(|error| Failure::no_input(file, &error))?;
+        text
+    } else {
+        String::from_utf8_lossy(&read(file)?).into_owned()
+    };
+    let key = text.trim();
+    let form = key.starts_with("cpl_") && key.bytes().all(|byte| byte.is_ascii_graphic());
+    if form {
+        return Ok(key.to_owned());
+    }
+    let line = format!(
+        "--key-file {}: no API key there; it begins with cpl_",
+        file.display()
+    );
+    Err(Failure::new(Failure::DATA, line))
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(file);
+    let read = opened.and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut bytes));
+    read.map_err(|error| Failure::no_input(file, &error))?;
+    Ok(bytes)
+}
