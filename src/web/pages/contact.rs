@@ -49,16 +49,12 @@ impl Contact {
     }
 }
 
-/// Whether these are the signs of an e-mail address, none of which means anything in a URL.
+/// Whether this reads as an e-mail address, with no sign in it that means anything in a URL or
+/// hides from the eye.
 fn is_address(written: &str) -> bool {
-    let plain =
-        |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || "@.!$'*+/=^_`{|}~-".contains(c);
     let (local, host) = written.rsplit_once('@').unwrap_or_default();
-    !local.is_empty()
-        && !host.is_empty()
-        && written
-            .chars()
-            .all(|c| plain(c) && !c.is_whitespace() && !c.is_control())
+    let plain = |c: char| c.is_alphanumeric() || "@.!$'*+/=^_`{|}~-".contains(c);
+    !local.is_empty() && !host.is_empty() && written.chars().all(plain)
 }
 
 /// Whether this is a telephone number by RFC 3966.
@@ -115,6 +111,7 @@ mod tests {
             "a?b@a.example",
             "mailto:a\"b@a.example",
             "mailto:a@a.example\nContact: x",
+            "\u{202e}a@a.example",
             "tel:",
             "tel:1\nContact: x",
         ] {
