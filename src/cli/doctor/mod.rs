@@ -17,8 +17,8 @@ use super::sheet::harmless;
 /// Look for what would spoil mailings: base URL, certificate, DNS name, proxies, data directory
 ///
 /// Reads the configuration, and where a server runs sends one request through the base URL to see
-/// it as readers' requests are seen. Prints the List-Unsubscribe headers for the mails if they would
-/// work. Exit code 0 if nothing is wrong, 78 otherwise; warnings are not wrong.
+/// it as readers' requests are seen. Prints the List-Unsubscribe headers for the mails if they
+/// would work. Exit code 0 if nothing is wrong, 78 otherwise; warnings are not wrong.
 ///
 /// Example: cupel doctor --data /var/lib/cupel
 #[derive(Debug, clap::Args)]
