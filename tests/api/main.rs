@@ -24,6 +24,7 @@ mod commands_mint;
 mod commands_reach;
 mod commands_remote;
 mod commands_resume;
+mod configuration;
 mod deliveries;
 mod events;
 mod face;

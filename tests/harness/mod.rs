@@ -188,6 +188,14 @@ impl Server {
         child.wait().unwrap();
     }
 
+    /// Sends a signal, such as HUP.
+    pub fn signal(&self, name: &str) {
+        let child = self.child.as_ref().expect("the server runs");
+        let mut kill = Command::new("kill");
+        kill.args([format!("-{name}"), child.id().to_string()]);
+        assert!(kill.status().unwrap().success());
+    }
+
     pub fn stop(&mut self) {
         let Some(mut child) = self.child.take() else {
             return;

@@ -96,25 +96,26 @@ impl Doctor {
             // Its files are elsewhere; what it does can be seen all the same.
             (Reach::Server { .. }, _) => None,
         };
+        let probe = running.as_ref().map(way::ask).transpose()?;
+        let used = probe.as_ref().map(|probe| probe.base_url.clone());
+        let base_url = used.or_else(|| config.as_ref()?.base_url.clone());
         let mut findings = Vec::new();
-        let mut base_url = config.as_ref().and_then(|config| config.base_url.clone());
-        if let Some(config) = &config {
-            checks::all(config, &mut findings);
+        if let Some(mut config) = config {
+            config.base_url.clone_from(&base_url);
+            checks::all(&config, &mut findings);
         }
-        match running {
-            None => findings.push(Finding::warning(
-                "server",
-                "no server runs on this data directory",
-                "start it with cupel serve, and ask again: what readers reach was not looked at",
-            )),
-            Some(server) => {
-                let probe = way::ask(&server)?;
-                base_url.get_or_insert_with(|| probe.base_url.clone());
+        match (running, probe) {
+            (Some(server), Some(probe)) => {
                 way::health(&server, &mut findings)?;
                 if !self.offline {
                     way::walk(&server, &probe, &self.ask.reach, &mut findings)?;
                 }
             }
+            _ => findings.push(Finding::warning(
+                "server",
+                "no server runs on this data directory",
+                "start it with cupel serve, and ask again: what readers reach was not looked at",
+            )),
         }
         let headers = base_url.as_deref().and_then(list_unsubscribe);
         self.print(&findings, base_url.as_deref(), headers.as_deref())?;
