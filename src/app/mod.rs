@@ -10,10 +10,11 @@ mod housekeeping;
 mod replay;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix_server::Server;
+use actix_server::{Server, ServerHandle};
 use actix_web::{rt, web as actix};
 use anyhow::Context as _;
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -42,6 +43,9 @@ use housekeeping::{housekeeping, reload_on_signal};
 
 pub use directory::{DirectoryError, DirectoryLock, open_key_ring, write_key_file};
 pub use replay::{Outlook, Replayed, replay};
+
+/// How long connections that were taken last have to ask.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// The application, built and not yet serving.
 #[derive(Debug)]
@@ -120,6 +124,7 @@ impl App {
             pages: ArcSwap::from_pointee(Pages::new(config.live.face.clone())?),
             live: Arc::new(ArcSwap::from_pointee(config.live.clone())),
             counters: web::Counters::default(),
+            stopping: AtomicBool::new(false),
             metrics,
             config,
         };
@@ -208,6 +213,7 @@ impl App {
         let public = serve_public(public, &parts, certificates.public.as_ref())?;
         let local = data.join(CONTROL_SOCKET);
         let control = serve_control(control, &local, &parts, certificates.control.as_ref())?;
+        let readers = public.as_ref().map(Server::handle);
         let handles: Vec<_> = public
             .iter()
             .chain([&control])
@@ -234,6 +240,11 @@ impl App {
         let keeping = housekeeping(parts.clone(), certificates.files, stop.clone());
         let keeping = rt::spawn(keeping);
         stop.wait().await;
+        parts.stopping.store(true, Ordering::Relaxed);
+        rt::time::sleep(parts.config.http.drain).await;
+        if let Some(readers) = readers {
+            last_taken(&readers).await;
+        }
         for handle in handles {
             handle.stop(true).await;
         }
@@ -270,6 +281,13 @@ fn base_url(config: &Config, listeners: &Listeners) -> String {
         .or_else(|| asked.map(|host| format!("https://{host}")))
         .or_else(|| first.map(ToString::to_string))
         .unwrap_or_else(|| "http://localhost".to_owned())
+}
+
+/// Takes no more connections, and hears out those that were taken: the workers drop what still
+/// waits for them when they are told to stop, and close what has not asked yet.
+async fn last_taken(readers: &ServerHandle) {
+    readers.pause().await;
+    rt::time::sleep(LAST_WORDS).await;
 }
 
 /// Runs a part; when it ends, by a panic too, everything is asked to.

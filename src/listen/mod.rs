@@ -5,6 +5,7 @@
 
 mod certificates;
 mod control;
+mod pace;
 mod proxy_header;
 mod public;
 mod sockets;

@@ -4,6 +4,7 @@
 //! one handler for everything, so that nothing stands between a hit and its answer.
 
 mod api;
+mod asking;
 mod auth;
 mod challenge;
 mod client;
@@ -22,6 +23,7 @@ mod worker;
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use actix_web::web;
@@ -38,6 +40,7 @@ use crate::network::Networks;
 use crate::resolve::{Catalogue, KeyRing};
 use crate::store::{Store, StoreError};
 
+pub use asking::{Asking, Running};
 pub use auth::{LocalSocket, NewKey};
 pub use counters::Counters;
 pub use front::FrontFactory;
@@ -86,6 +89,8 @@ pub struct Parts {
     pub pages: ArcSwap<Pages>,
     /// What happened, for metrics.
     pub counters: Counters,
+    /// Whether the server stops: it says so before it takes no more.
+    pub stopping: AtomicBool,
     /// The process's metrics, where it exports them.
     pub metrics: Option<PrometheusHandle>,
 }
