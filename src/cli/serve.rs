@@ -26,6 +26,7 @@ impl Serve {
     pub(super) fn run(self) -> Result<(), Failure> {
         let config = Config::load(&self.flags)?;
         telemetry::start_logs(config.log_format, &config.live.log_filter);
+        raise_file_limit();
         let lock = DirectoryLock::take(&config.data)?;
         let bound = Listeners::bind(&config);
         let listeners = bound.map_err(|error| Failure::new(Failure::TEMPORARY, error))?;
@@ -36,6 +37,14 @@ impl Serve {
             announce(&app, &data).await?;
             Ok(app.serve(Stop::default()).await?)
         })
+    }
+}
+
+/// Allows as many files, which connections are too, as the system lets us: the lower limit that is
+/// set at first is for programs that count them in small tables.
+fn raise_file_limit() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "serve: the number of connections stays limited");
     }
 }
 
