@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix_server::Server;
+use actix_server::{Server, ServerHandle};
 use actix_web::{rt, web as actix};
 use anyhow::Context as _;
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -50,6 +50,9 @@ pub use ahead::{in_order, stop_when_interrupted};
 pub use alone::Alone;
 pub use directory::{DirectoryError, DirectoryLock, is_used, open_key_ring, write_key_file};
 pub use replay::{Outlook, Replayed, replay};
+
+/// How long connections that were taken last have to ask.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// The application, built and not yet serving.
 #[derive(Debug)]
@@ -211,6 +214,7 @@ impl App {
         let public = serve_public(public, &parts, certificates.public.as_ref())?;
         let local = data.join(CONTROL_SOCKET);
         let control = serve_control(control, &local, &parts, certificates.control.as_ref())?;
+        let readers = public.as_ref().map(Server::handle);
         let handles: Vec<_> = public
             .iter()
             .chain([&control])
@@ -227,6 +231,9 @@ impl App {
         parts.stopping.store(true, Ordering::Relaxed);
         // A load balancer looks elsewhere meanwhile.
         rt::time::sleep(parts.config.http.drain).await;
+        if let Some(readers) = readers {
+            last_taken(&readers).await;
+        }
         for handle in handles {
             handle.stop(true).await;
         }
@@ -273,6 +280,13 @@ fn base_url(config: &Config, listeners: &Listeners) -> String {
         .or_else(|| first.map(ToString::to_string))
         .or(written)
         .unwrap_or_default()
+}
+
+/// Takes no more connections, and hears out those that were taken: the workers drop what still
+/// waits for them when they are told to stop, and close what has not asked yet.
+async fn last_taken(readers: &ServerHandle) {
+    readers.pause().await;
+    rt::time::sleep(LAST_WORDS).await;
 }
 
 /// Runs a part; when it ends, by a panic too, everything is asked to.

@@ -26,6 +26,7 @@ impl Serve {
     pub(super) fn run(self) -> Result<(), Failure> {
         let config = Config::load(&self.flags)?;
         let _traces = start_logs(&config)?;
+        raise_file_limit();
         let lock = DirectoryLock::take(&config.data)?;
         let bound = Listeners::bind(&config);
         let listeners = bound.map_err(|error| Failure::new(Failure::TEMPORARY, error))?;
@@ -57,6 +58,14 @@ fn start_logs(config: &Config) -> Result<Option<telemetry::Traces>, Failure> {
 fn start_logs(config: &Config) -> Result<Option<std::convert::Infallible>, Failure> {
     telemetry::start_logs(config.log_format, &config.live.log_filter);
     Ok(None)
+}
+
+/// Allows as many files, which connections are too, as the system lets us: the lower limit that is
+/// set at first is for programs that count them in small tables.
+fn raise_file_limit() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "serve: the number of connections stays limited");
+    }
 }
 
 /// Prints a line; nobody may be reading it.

@@ -28,6 +28,8 @@ pub struct Config {
     pub listen: Vec<Address>,
     /// Where API, metrics and health are served.
     pub control: Address,
+    /// API keys may cross a network in clear text.
+    pub control_without_tls: bool,
     /// Mode of socket files.
     pub socket_mode: u32,
     /// Scheme and authority that tracked links begin with, without a slash at the end; `None`
@@ -174,6 +176,7 @@ impl Config {
             data: layers.one("data", path),
             listen: layers.many("listen", one),
             control: layers.optional("control", one).unwrap_or_else(nowhere),
+            control_without_tls: layers.yes_or_no("control_without_tls"),
             socket_mode: layers.one("socket_mode", mode),
             base_url: layers.optional("base_url", base_url),
             proxy_protocol: layers.yes_or_no("proxy_protocol"),
@@ -213,9 +216,8 @@ impl Config {
             layers.refuse("base_url", what);
         }
         let loopback = |it: &Address| it.tcp().is_none_or(|it| it.ip().is_loopback());
-        let in_clear = layers.yes_or_no("control_without_tls");
         // API keys would cross the network in clear text.
-        if !loopback(&self.control) && self.control_tls.is_none() && !in_clear {
+        if !loopback(&self.control) && self.control_tls.is_none() && !self.control_without_tls {
             let what = format!(
                 "{} is not a loopback address; set tls.control_certificate and tls.control_key, \
                  or control_without_tls where the network itself is encrypted",

@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use crate::domain::campaign::PrivacyLevel;
 
 use super::layers::Layers;
-use super::{Face, PrivacySignals, TrustedProxies};
+use super::{Face, ForwardedHeader, PrivacySignals, TrustedProxies};
 
 /// Keys that are marked "reloaded".
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +63,11 @@ const SIGNALS: [(&str, PrivacySignals); 3] = [
     ("none", PrivacySignals::None),
 ];
 
+const FORWARDED_HEADERS: [(&str, ForwardedHeader); 2] = [
+    ("x-forwarded-for", ForwardedHeader::XForwardedFor),
+    ("forwarded", ForwardedHeader::Forwarded),
+];
+
 fn trusted_proxies(layers: &mut Layers) -> TrustedProxies {
     let entries = layers.many("trusted_proxies", |text| {
         if text == "unix" {
@@ -85,5 +90,8 @@ fn trusted_proxies(layers: &mut Layers) -> TrustedProxies {
     TrustedProxies {
         unix: entries.iter().any(Option::is_none),
         networks: entries.into_iter().flatten().collect(),
+        header: layers
+            .word("forwarded_header", &FORWARDED_HEADERS)
+            .unwrap_or_default(),
     }
 }

@@ -140,6 +140,18 @@ pub struct TrustedProxies {
     pub networks: Vec<IpNet>,
     /// Those that come through a socket file.
     pub unix: bool,
+    /// The one header that they write; readers may have sent any other.
+    pub header: ForwardedHeader,
+}
+
+/// By which header trusted proxies name the reader.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`, and `X-Forwarded-Proto` for the scheme.
+    #[default]
+    XForwardedFor,
+    /// RFC 7239, for both.
+    Forwarded,
 }
 
 impl TrustedProxies {

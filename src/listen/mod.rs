@@ -6,6 +6,7 @@
 mod acme;
 mod certificates;
 mod control;
+mod pace;
 mod proxy_header;
 mod public;
 mod sockets;

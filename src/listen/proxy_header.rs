@@ -4,7 +4,7 @@
 //! else is closed. It is read to its last byte and no further.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ppp::{HeaderResult, v1, v2};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -18,16 +18,20 @@ const V2_BYTES_MAX: usize = 4_096;
 const SSL: u8 = 0x20;
 const SSL_CLIENT: u8 = 0x01;
 
+/// Who connected to a proxy that cannot say it: the address of nobody, which no network but the
+/// whole contains. The proxy's own would lend the reader the trust that is the proxy's.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
 /// What a header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Said {
-    /// Who has connected to the proxy; `None` if it speaks for itself.
+    /// Who has connected to the proxy; `None` if it speaks for itself, to see whether we live.
     pub(super) peer: Option<SocketAddr>,
     /// Whether it was over TLS.
     pub(super) secure: bool,
 }
 
-const NOTHING: Said = Said {
+const ITSELF: Said = Said {
     peer: None,
     secure: false,
 };
@@ -71,11 +75,11 @@ fn wrong() -> io::Error {
 fn said(header: &[u8]) -> Option<Said> {
     match HeaderResult::parse(header) {
         HeaderResult::V1(Ok(header)) => Some(match header.addresses {
-            v1::Addresses::Unknown => NOTHING,
+            v1::Addresses::Unknown => from(NOBODY),
             v1::Addresses::Tcp4(it) => from((it.source_address, it.source_port)),
             v1::Addresses::Tcp6(it) => from((it.source_address, it.source_port)),
         }),
-        HeaderResult::V2(Ok(header)) if header.command == v2::Command::Local => Some(NOTHING),
+        HeaderResult::V2(Ok(header)) if header.command == v2::Command::Local => Some(ITSELF),
         HeaderResult::V2(Ok(header)) => {
             let secure = header.tlvs().flatten().any(|it| {
                 it.kind == SSL && it.value.first().is_some_and(|bits| bits & SSL_CLIENT != 0)
@@ -83,7 +87,7 @@ fn said(header: &[u8]) -> Option<Said> {
             let said = match header.addresses {
                 v2::Addresses::IPv4(it) => from((it.source_address, it.source_port)),
                 v2::Addresses::IPv6(it) => from((it.source_address, it.source_port)),
-                v2::Addresses::Unspecified | v2::Addresses::Unix(_) => NOTHING,
+                v2::Addresses::Unspecified | v2::Addresses::Unix(_) => from(NOBODY),
             };
             Some(Said { secure, ..said })
         }
@@ -132,8 +136,14 @@ mod tests {
                 "[2001:db8::9]:1",
                 false,
             ),
-            (b"PROXY UNKNOWN\r\n".to_vec(), "", false),
-            (b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n".to_vec(), "", false),
+            (b"PROXY UNKNOWN\r\n".to_vec(), "0.0.0.0:0", false),
+            (
+                b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n".to_vec(),
+                "0.0.0.0:0",
+                false,
+            ),
+            (v2(0x21, 0x00, &[]), "0.0.0.0:0", false),
+            (v2(0x21, 0x31, &[0; 216]), "0.0.0.0:0", false),
             (v2(0x21, 0x11, &ipv4), "203.0.113.9:4369", false),
             (v2(0x21, 0x11, &tls), "203.0.113.9:4369", true),
             (v2(0x21, 0x11, &no_tls), "203.0.113.9:4369", false),

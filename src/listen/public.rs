@@ -20,6 +20,7 @@ use crate::domain::hit::Scheme;
 use crate::web::{FrontFactory, Parts};
 
 use super::certificates::Certificates;
+use super::pace::Paced;
 use super::proxy_header::{self, Said};
 use super::sockets::{Listener, Socket};
 
@@ -78,18 +79,20 @@ pub fn serve_public(
 
 /// A connection as it is taken.
 trait Taken: ActixStream + 'static {
-    fn peer(&self) -> Option<SocketAddr>;
+    /// Who is at its other end; `None` behind a socket file.
+    fn peer(&self) -> Result<Option<SocketAddr>, Closed>;
 }
 
 impl Taken for TcpStream {
-    fn peer(&self) -> Option<SocketAddr> {
-        self.peer_addr().ok()
+    fn peer(&self) -> Result<Option<SocketAddr>, Closed> {
+        // Whoever has gone already has no address, and must not pass for a socket file's.
+        self.peer_addr().map(Some).map_err(|_| Closed)
     }
 }
 
 impl Taken for UnixStream {
-    fn peer(&self) -> Option<SocketAddr> {
-        None
+    fn peer(&self) -> Result<Option<SocketAddr>, Closed> {
+        Ok(None)
     }
 }
 
@@ -97,7 +100,7 @@ impl Readers {
     /// What the connection says of its peer before anything else. Whoever must and does not is
     /// closed without an answer: it is no proxy of ours.
     async fn said(&self, io: &mut impl Taken) -> Result<Said, Closed> {
-        let peer = io.peer();
+        let peer = io.peer()?;
         if !self.parts.config.proxy_protocol {
             return Ok(Said {
                 peer,
@@ -122,7 +125,7 @@ impl Readers {
     fn http<IO: ActixStream + 'static>(
         &self,
         scheme: Scheme,
-    ) -> HttpService<IO, FrontFactory, BoxBody> {
+    ) -> HttpService<Paced<IO>, FrontFactory, BoxBody> {
         let (http, shutdown) = (&self.parts.config.http, self.shutdown.clone());
         let notified = move || {
             let shutdown = shutdown.clone();
@@ -133,6 +136,9 @@ impl Readers {
             .client_request_timeout(http.head)
             .client_disconnect_timeout(DISCONNECT_MAX)
             .graceful_shutdown_signal(notified)
+            .on_connect_ext(|io: &Paced<IO>, data| {
+                data.insert(io.asking());
+            })
             .finish(FrontFactory::new(self.parts.clone(), scheme))
     }
 }
@@ -156,6 +162,7 @@ fn clear<IO: Taken>(
                     } else {
                         &services.0
                     };
+                    let io = Paced::new(io, &readers.parts.config.http);
                     let served = service.call((io, Protocol::Http1, said.peer));
                     served.await.map_err(|_| Closed)
                 }
@@ -187,6 +194,7 @@ fn secure(
                         Some(b"h2") => Protocol::Http2,
                         _ => Protocol::Http1,
                     };
+                    let io = Paced::new(io, &readers.parts.config.http);
                     let served = http.call((io, protocol, said.peer));
                     served.await.map_err(|_| Closed)
                 }

@@ -1,10 +1,10 @@
 //! Sockets that are listened on: bound here, or passed by systemd.
 
+use std::io::ErrorKind::ConnectionRefused;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::time::Duration;
 use std::{fmt, fs, io};
 
 use listenfd::ListenFd;
@@ -15,6 +15,10 @@ use crate::config::{Address, Config, Place, passed_socket_names};
 /// Connections that may wait to be taken: a mailing's first minute opens many at once, and one that
 /// finds no room waits a second. The system's limit applies too.
 const BACKLOG: i32 = 4_096;
+
+/// Answers that a reader has not taken are kept by the system up to this, or a few times as much;
+/// most pages have a tenth of it.
+const UNTAKEN_BYTES_MAX: usize = 64 << 10;
 
 /// Why a listener cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +69,7 @@ impl Listeners {
             source,
             remedy: "pass stream sockets, named public and control",
         })?;
+        listeners.passed_agree(config)?;
         if listeners.public.is_empty() {
             let secure = config.tls.is_some() || config.acme.is_some();
             for address in &config.listen {
@@ -77,11 +82,7 @@ impl Listeners {
             let listener = bind("control", &config.control, secure, config.socket_mode)?;
             listeners.control.push(listener);
         }
-        for listener in &listeners.public {
-            if let Socket::Tcp(socket) = &listener.socket {
-                give_up_on_stalled(socket, config.http.stalled);
-            }
-        }
+        listeners.public.iter().for_each(Listener::tune);
         Ok(listeners)
     }
 
@@ -125,6 +126,35 @@ impl Listeners {
     }
 }
 
+impl Listeners {
+    /// What holds for addresses that are configured holds for sockets that are passed.
+    fn passed_agree(&self, config: &Config) -> Result<(), BindError> {
+        let refuse = |listener: &Listener, why: &str, remedy| BindError {
+            key: "systemd",
+            place: listener.to_string(),
+            source: io::Error::other(why),
+            remedy,
+        };
+        for listener in &self.control {
+            let loopback = |it: SocketAddr| it.ip().to_canonical().is_loopback();
+            let local = listener.address().is_none_or(loopback);
+            if !local && !listener.secure && !config.control_without_tls {
+                let remedy = "set tls.control_certificate and tls.control_key, or \
+                              control_without_tls where the network itself is encrypted";
+                return Err(refuse(listener, "no loopback address, and no TLS", remedy));
+            }
+        }
+        let named = |it: &Listener| it.address().is_some_and(|it| !it.ip().is_unspecified());
+        match self.public.first().filter(|first| !named(first)) {
+            Some(first) if config.base_url.is_none() && config.acme.is_none() => {
+                let remedy = "set base_url, such as https://t.example.com";
+                Err(refuse(first, "links cannot begin with it", remedy))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Whether the configuration says of a passed socket's address that it speaks clear text.
 fn in_clear(config: &Config, socket: &TcpListener) -> bool {
     let port = socket.local_addr().map(|address| address.port());
@@ -152,6 +182,21 @@ impl Listener {
         Self {
             socket: Socket::Tcp(socket),
             secure: false,
+        }
+    }
+
+    /// Has answers sent at once on every connection that it takes, for they are written whole; and
+    /// keeps little of what a reader does not take, where the system would keep megabytes.
+    fn tune(&self) {
+        let Socket::Tcp(socket) = &self.socket else {
+            return;
+        };
+        let socket = SockRef::from(socket);
+        let tuned = socket
+            .set_tcp_nodelay(true)
+            .and_then(|()| socket.set_send_buffer_size(UNTAKEN_BYTES_MAX));
+        if let Err(error) = tuned {
+            tracing::debug!(%error, "listen: the system keeps its own measure");
         }
     }
 
@@ -213,18 +258,11 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// never of another kind of file.
 fn listen_on_file(path: &Path, mode: u32) -> io::Result<UnixListener> {
     let left = fs::symlink_metadata(path).is_ok_and(|about| about.file_type().is_socket());
-    if left && UnixStream::connect(path).is_err() {
+    let refused = || UnixStream::connect(path).is_err_and(|why| why.kind() == ConnectionRefused);
+    if left && refused() {
         fs::remove_file(path)?;
     }
     let socket = UnixListener::bind(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     Ok(socket)
-}
-
-/// Connections that a listener takes inherit this: the system closes one whose peer takes nothing
-/// of what was sent, which no timer of ours sees.
-fn give_up_on_stalled(socket: &TcpListener, after: Duration) {
-    if let Err(error) = SockRef::from(socket).set_tcp_user_timeout(Some(after)) {
-        tracing::warn!(%error, "listen: readers that take nothing will not be cut off");
-    }
 }

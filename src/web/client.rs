@@ -1,13 +1,14 @@
 //! Who asks, and over which scheme: the socket's word, or a trusted proxy's.
 //!
 //! Forwarding headers are believed only from peers in `trusted_proxies`, and of those only the
-//! right-most entries, which such a proxy wrote itself. Everything further left is hearsay.
+//! right-most entries, which such a proxy wrote itself. Everything further left is hearsay, and so
+//! is every header but the one that `forwarded_header` names: the proxy passes those on unread.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName};
 
-use crate::config::TrustedProxies;
+use crate::config::{ForwardedHeader, TrustedProxies};
 use crate::domain::hit::Scheme;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -38,7 +39,7 @@ impl Client {
             };
         }
         let mut address = peer;
-        for hop in hops(headers).iter().rev() {
+        for hop in hops(headers, trusted.header).iter().rev() {
             let Some(hop) = hop_address(hop) else { break };
             address = hop;
             if !trusted.contains(hop) {
@@ -47,41 +48,39 @@ impl Client {
         }
         Self {
             address,
-            scheme: forwarded_scheme(headers).unwrap_or(scheme),
+            scheme: forwarded_scheme(headers, trusted.header).unwrap_or(scheme),
         }
     }
 }
 
-/// Every hop that the headers name, from the far end to the near one.
-fn hops(headers: &HeaderMap) -> Vec<String> {
-    let lists = |name: HeaderName| {
-        let values: Vec<_> = headers
-            .get_all(name)
-            .filter_map(|value| value.to_str().ok())
-            .collect();
-        values.join(",")
-    };
-    let plain = lists(X_FORWARDED_FOR);
-    if !plain.is_empty() {
-        return plain.split(',').map(|hop| hop.trim().to_owned()).collect();
-    }
-    let forwarded = lists(FORWARDED);
-    let elements = forwarded
-        .split(',')
-        .filter(|element| !element.trim().is_empty());
-    elements
-        .map(|element| parameter(element, "for").unwrap_or_default())
-        .collect()
+/// Every element of a header's values, in their order. What is no text stays in its place, as
+/// something that nobody can read: it must not bring what is beside it to the front.
+fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = String> {
+    headers.get_all(name).flat_map(|value| {
+        let values = value.as_bytes().split(|byte| *byte == b',');
+        let values = values.map(|value| String::from_utf8_lossy(value).trim().to_owned());
+        values.collect::<Vec<_>>()
+    })
 }
 
-fn forwarded_scheme(headers: &HeaderMap) -> Option<Scheme> {
-    let last = |name: HeaderName| {
-        let value = headers.get_all(name).last()?.to_str().ok()?;
-        value.rsplit(',').next().map(|last| last.trim().to_owned())
+/// Every hop that is named, from the far end to the near one.
+fn hops(headers: &HeaderMap, by: ForwardedHeader) -> Vec<String> {
+    match by {
+        ForwardedHeader::XForwardedFor => elements(headers, X_FORWARDED_FOR).collect(),
+        ForwardedHeader::Forwarded => elements(headers, FORWARDED)
+            .map(|element| parameter(&element, "for").unwrap_or_default())
+            .collect(),
+    }
+}
+
+fn forwarded_scheme(headers: &HeaderMap, by: ForwardedHeader) -> Option<Scheme> {
+    let named = match by {
+        ForwardedHeader::XForwardedFor => elements(headers, X_FORWARDED_PROTO).last(),
+        ForwardedHeader::Forwarded => elements(headers, FORWARDED)
+            .last()
+            .and_then(|element| parameter(&element, "proto")),
     };
-    let named = last(X_FORWARDED_PROTO)
-        .or_else(|| last(FORWARDED).and_then(|element| parameter(&element, "proto")))?;
-    match named.to_ascii_lowercase().as_str() {
+    match named?.to_ascii_lowercase().as_str() {
         "https" => Some(Scheme::Https),
         "http" => Some(Scheme::Http),
         _ => None,
@@ -99,11 +98,13 @@ fn parameter(element: &str, name: &str) -> Option<String> {
 
 /// An address as proxies write it: bare, with a port, or in brackets.
 fn hop_address(hop: &str) -> Option<IpAddr> {
-    let bare = hop
+    let bracketed = hop
         .strip_prefix('[')
-        .and_then(|rest| rest.split_once(']'))
-        .map(|(it, _)| it);
-    let address = bare.unwrap_or(hop).parse::<IpAddr>().ok();
+        .and_then(|rest| rest.strip_suffix(']'));
+    let address = match bracketed {
+        Some(address) => address.parse().ok().map(IpAddr::V6),
+        None => hop.parse::<IpAddr>().ok(),
+    };
     let with_port = || hop.parse::<SocketAddr>().ok().map(|it| it.ip());
     address.or_else(with_port).map(|it| it.to_canonical())
 }
@@ -117,14 +118,16 @@ mod tests {
     fn client(peer: &str, sent: &[(&'static str, &'static str)]) -> (String, Scheme) {
         let mut headers = HeaderMap::new();
         for (name, value) in sent {
-            headers.append(
-                HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            );
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            headers.append(HeaderName::from_static(name), value);
         }
         let trusted = TrustedProxies {
             networks: vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
             unix: true,
+            header: match peer {
+                "::1" => ForwardedHeader::Forwarded,
+                _ => ForwardedHeader::XForwardedFor,
+            },
         };
         // None of them has an address.
         let peer = peer.parse().ok();
@@ -166,6 +169,27 @@ mod tests {
                 "2001:db8::9",
             ),
             ("::1", &[("forwarded", "for=_hidden;proto=https")], "::1"),
+            (
+                "::1",
+                &[
+                    ("forwarded", "for=\"1.1.1.1"),
+                    ("forwarded", "for=192.0.2.9"),
+                ],
+                "192.0.2.9",
+            ),
+            // A proxy that writes the one passes the other on.
+            ("::1", &[(XFF, "203.0.113.9")], "::1"),
+            ("10.0.0.1", &[("forwarded", "for=203.0.113.9")], "10.0.0.1"),
+            (
+                "10.0.0.1",
+                &[(XFF, "é"), ("forwarded", "for=203.0.113.9")],
+                "10.0.0.1",
+            ),
+            ("10.0.0.1", &[(XFF, "é, 203.0.113.9")], "203.0.113.9"),
+            ("10.0.0.1", &[(XFF, "203.0.113.9, é")], "10.0.0.1"),
+            ("10.0.0.1", &[(XFF, "[2001:db8::1]9.9.9.9")], "10.0.0.1"),
+            ("10.0.0.1", &[(XFF, "[203.0.113.9]")], "10.0.0.1"),
+            ("10.0.0.1", &[(XFF, "203.0.113.9,")], "10.0.0.1"),
             ("10.0.0.1", &[("x-real-ip", "203.0.113.9")], "10.0.0.1"),
             ("socket file", &[(XFF, "203.0.113.9")], "203.0.113.9"),
             ("socket file", &[], "0.0.0.0"),
@@ -177,10 +201,13 @@ mod tests {
             ("10.0.0.1", &[(XFP, "https")], Scheme::Https),
             ("10.0.0.1", &[(XFP, "https, http")], Scheme::Http),
             (
-                "10.0.0.1",
+                "::1",
                 &[("forwarded", "for=192.0.2.2;proto=https")],
                 Scheme::Https,
             ),
+            ("::1", &[(XFP, "https")], Scheme::Http),
+            ("10.0.0.1", &[("forwarded", "proto=https")], Scheme::Http),
+            ("10.0.0.1", &[(XFP, "https"), (XFP, "http")], Scheme::Http),
             ("10.0.0.1", &[(XFP, "gopher")], Scheme::Http),
         ] {
             assert_eq!(client(peer, sent).1, scheme, "{peer} {sent:?}");

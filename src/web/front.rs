@@ -8,16 +8,19 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use actix_http::body::BoxBody;
-use actix_http::{Request, Response};
+use actix_http::{ConnectionType, Request, Response, StatusCode};
 use actix_service::{IntoServiceFactory, Service, ServiceFactory, map_config};
 use actix_web::dev::{AppConfig, ServiceResponse};
+use actix_web::http::Version;
 use actix_web::{App, Error, web};
 
 use crate::domain::hit::Scheme;
 
+use super::asking::{Asking, Place, Running};
 use super::worker::Worker;
 use super::{Parts, everything, redirect};
 
@@ -90,20 +93,61 @@ impl Service<Request> for Front {
     }
 
     fn call(&self, request: Request) -> Answering {
+        let asking = request.conn_data::<Rc<Asking>>();
+        if let Some(asking) = asking {
+            asking.stir();
+            let last = request.head().connection_type() == ConnectionType::Close;
+            if !asking.may_follow(last) {
+                return Answering::Now(Some(Response::bad_request()));
+            }
+        }
+        let beside = request.version() == Version::HTTP_2;
+        let asking = asking.filter(|_| beside).cloned();
+        let answering = match asking {
+            Some(asking) => self.answer_beside(request, asking),
+            None => self.answer(request),
+        };
+        if self.worker.stopping.load(Ordering::Relaxed) {
+            return answering.map(|mut response| {
+                response
+                    .head_mut()
+                    .set_connection_type(ConnectionType::Close);
+                response
+            });
+        }
+        answering
+    }
+}
+
+impl Front {
+    fn answer(&self, request: Request) -> Answering {
         let began = self.worker.begin();
         let Some(reply) = redirect::answer(&self.worker, request.head(), self.scheme) else {
-            return Answering::Later((self.app)(request));
+            let running = request.conn_data().map(Running::begin);
+            return Answering::Later((self.app)(request), running);
         };
         let Some(kept) = reply.wait_for else {
             self.worker.answered(began);
             return Answering::Now(Some(reply.response));
         };
         let worker = Rc::clone(&self.worker);
-        Answering::Later(Box::pin(async move {
+        let synced = Box::pin(async move {
             worker.journal.until_synced(kept).await;
             worker.answered(began);
             Ok(reply.response)
-        }))
+        });
+        Answering::Later(synced, request.conn_data().map(Running::begin))
+    }
+
+    /// Answers one of the requests that a connection may ask beside each other, if its reader has
+    /// taken enough of the answers before.
+    fn answer_beside(&self, request: Request, asking: Rc<Asking>) -> Answering {
+        let Some(place) = Place::take(asking) else {
+            let refused = Response::new(StatusCode::SERVICE_UNAVAILABLE);
+            return Answering::Now(Some(refused));
+        };
+        let answering = self.answer(request);
+        answering.map(|response| response.map_body(|_, body| place.until_taken(body)))
     }
 }
 
@@ -112,7 +156,19 @@ pub enum Answering {
     /// There; taken by the first poll.
     Now(Option<Response<BoxBody>>),
     /// Of the App, or waiting for the disk.
-    Later(Pending),
+    Later(Pending, Option<Running>),
+}
+
+impl Answering {
+    fn map(self, with: impl FnOnce(Response<BoxBody>) -> Response<BoxBody> + 'static) -> Self {
+        match self {
+            Self::Now(response) => Self::Now(response.map(with)),
+            Self::Later(pending, running) => {
+                let mapped = Box::pin(async move { pending.await.map(with) });
+                Self::Later(mapped, running)
+            }
+        }
+    }
 }
 
 impl Future for Answering {
@@ -124,7 +180,7 @@ impl Future for Answering {
                 let response = response.take();
                 Poll::Ready(Ok(response.unwrap_or_else(Response::internal_server_error)))
             }
-            Self::Later(pending) => pending.as_mut().poll(context),
+            Self::Later(pending, _) => pending.as_mut().poll(context),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod acme;
 mod api;
+mod asking;
 mod auth;
 mod challenge;
 mod client;
@@ -46,6 +47,7 @@ use crate::resolve::{Catalogue, KeyRing};
 use crate::store::{Store, StoreError};
 
 pub use acme::AcmeAnswers;
+pub use asking::{Asking, Running};
 pub use auth::{LocalSocket, NewKey};
 pub use counters::Counters;
 pub use front::FrontFactory;

@@ -110,11 +110,18 @@ impl Server {
 
     /// On a directory that may have been used before.
     pub fn start(data: &Path, flags: &[&str]) -> Self {
-        let mut child = cupel()
+        let mut command = cupel();
+        command
             .arg("serve")
             .args(["--data", data.to_str().unwrap()])
             .args(free_ports(flags))
-            .args(flags)
+            .args(flags);
+        Self::spawn(command, data, client())
+    }
+
+    /// By a command that serves this directory, and asked by this client.
+    pub fn spawn(mut command: Command, data: &Path, client: Client) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(log_file(data))
             .spawn()
@@ -130,6 +137,10 @@ impl Server {
                 (Some("public"), Some(url)) => others.push(url.to_owned()),
                 (Some("control"), Some(url)) if control.is_empty() => {
                     control = url.trim_end_matches("/api/v1").to_owned();
+                    if control.starts_with("unix:") {
+                        // The client knows the way.
+                        control = "http://localhost".to_owned();
+                    }
                 }
                 (Some("ready"), _) => break,
                 _ => {}
@@ -149,7 +160,7 @@ impl Server {
             others,
             control,
             key: String::new(),
-            client: client(),
+            client,
             _own: None,
         };
         eventually(
