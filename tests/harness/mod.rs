@@ -1,6 +1,11 @@
 //! Starts the real binary on a directory of its own, and talks to it as users do.
 
-#![allow(dead_code, unreachable_pub, reason = "each test target uses its part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "each test target uses its part"
+)]
 
 mod process;
 
