@@ -12,6 +12,7 @@ use crate::shutdown::Stop;
 use crate::web::Parts;
 
 use super::background::wait;
+use super::supervisor;
 
 /// How often files that may change are looked at.
 const EVERY: Duration = Duration::from_secs(5);
@@ -73,6 +74,6 @@ pub(super) async fn reload_on_signal(parts: actix::Data<Parts>, stop: Stop) {
             () = stop.wait() => return,
         }
         // It says itself what came of it.
-        let _said = parts.reload();
+        let _said = supervisor::reloading(|| parts.reload());
     }
 }

@@ -8,6 +8,7 @@ mod background;
 mod directory;
 mod housekeeping;
 mod replay;
+mod supervisor;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -34,14 +35,19 @@ use crate::store::Scope;
 use crate::web::{self, LastReload, NewKey, Pages, Parts};
 
 use background::{
-    AskWhenDropped, JournalThreads, last_settle, open_store, settle_loop, stop_on_signal,
+    AskWhenDropped, JournalThreads, LAST_SETTLE_MAX, last_settle, open_store, settle_loop,
+    stop_on_signal,
 };
 use directory::{CONTROL_SOCKET, control_socket, remove_socket};
 
 use housekeeping::{housekeeping, reload_on_signal};
+use supervisor::Supervisor;
 
 pub use directory::{DirectoryError, DirectoryLock, open_key_ring, write_key_file};
 pub use replay::{Outlook, Replayed, replay};
+
+/// What a slow disk may add to a stop: draining and syncing the journal, closing the database.
+const LAST_SYNC_MAX: Duration = Duration::from_secs(30);
 
 /// The application, built and not yet serving.
 #[derive(Debug)]
@@ -205,7 +211,9 @@ impl App {
             mut control,
         } = listeners;
         control.extend(control_socket(&data));
-        let public = serve_public(public, &parts, certificates.public.as_ref())?;
+        let supervisor = Supervisor::named();
+        let begins = supervisor.on_worker(&stop);
+        let public = serve_public(public, &parts, certificates.public.as_ref(), begins)?;
         let local = data.join(CONTROL_SOCKET);
         let control = serve_control(control, &local, &parts, certificates.control.as_ref())?;
         let handles: Vec<_> = public
@@ -218,21 +226,13 @@ impl App {
         let settling = settle_loop(parts.clone(), settler, data.clone(), stop.clone());
         // Each of these ends when it is stopped; one that ends by itself stops the others.
         let settling = rt::spawn(with_all(settling, stop.clone()));
-        let without = stop.clone();
-        let public = async move {
-            match public {
-                Some(server) => server.await,
-                None => {
-                    without.wait().await;
-                    Ok(())
-                }
-            }
-        };
-        let public = rt::spawn(with_all(public, stop.clone()));
+        let public = rt::spawn(with_all(served(public, stop.clone()), stop.clone()));
         let control = rt::spawn(with_all(control, stop.clone()));
         let reloading = rt::spawn(reload_on_signal(parts.clone(), stop.clone()));
         let keeping = housekeeping(parts.clone(), certificates.files, stop.clone());
         let keeping = rt::spawn(keeping);
+        let telling = supervisor.keep_told(stop.clone(), stop_max(&parts.config));
+        let telling = rt::spawn(telling);
         stop.wait().await;
         for handle in handles {
             handle.stop(true).await;
@@ -250,6 +250,7 @@ impl App {
             last_settle(&parts, settler).await;
         }
         signals.abort();
+        telling.abort();
         if let Some(store) = parts.store.swap(None) {
             store.close().await;
         }
@@ -270,6 +271,20 @@ fn base_url(config: &Config, listeners: &Listeners) -> String {
         .or_else(|| asked.map(|host| format!("https://{host}")))
         .or_else(|| first.map(ToString::to_string))
         .unwrap_or_else(|| "http://localhost".to_owned())
+}
+
+/// Runs a listener until it ends; where there is none, until everything does.
+async fn served(server: Option<Server>, stop: Stop) -> std::io::Result<()> {
+    if let Some(server) = server {
+        return server.await;
+    }
+    stop.wait().await;
+    Ok(())
+}
+
+/// The longest that stopping takes, with something to spare for slow disks.
+fn stop_max(config: &Config) -> Duration {
+    config.http.drain + config.http.stop + LAST_SETTLE_MAX + LAST_SYNC_MAX
 }
 
 /// Runs a part; when it ends, by a panic too, everything is asked to.

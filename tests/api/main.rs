@@ -27,4 +27,5 @@ mod readme;
 mod redirects;
 mod rewriting;
 mod short_links;
+mod supervised;
 mod tokens;
