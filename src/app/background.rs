@@ -27,7 +27,7 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(60);
 /// Entries of the catalogue that are given back to a store at once.
 const GIVE_BACK_MAX: usize = 10_000;
 /// What settling may take when the server stops; the rest waits in the journal.
-const LAST_SETTLE_MAX: Duration = Duration::from_secs(5);
+pub(super) const LAST_SETTLE_MAX: Duration = Duration::from_secs(5);
 
 /// The threads of the journal.
 pub(super) struct JournalThreads {

@@ -15,6 +15,7 @@ use crate::web::{CertificateState, Parts};
 
 use super::background::wait;
 use super::certified::Certified;
+use super::supervisor;
 
 /// How often files that may change are looked at.
 const EVERY: Duration = Duration::from_secs(5);
@@ -141,6 +142,6 @@ async fn reload_on_signal(parts: actix::Data<Parts>, stop: Stop) {
             () = stop.wait() => return,
         }
         // It says itself what came of it.
-        let _said = parts.reload();
+        let _said = supervisor::reloading(|| parts.reload());
     }
 }

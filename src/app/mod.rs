@@ -12,6 +12,7 @@ mod certified;
 mod directory;
 mod housekeeping;
 mod replay;
+mod supervisor;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,12 +40,14 @@ use crate::store::Scope;
 use crate::web::{self, LastReload, NewKey, Pages, Parts};
 
 use background::{
-    AskWhenDropped, JournalThreads, last_settle, open_store, settle_loop, stop_on_signal,
+    AskWhenDropped, JournalThreads, LAST_SETTLE_MAX, last_settle, open_store, settle_loop,
+    stop_on_signal,
 };
 use directory::{CONTROL_SOCKET, control_socket, remove_socket};
 
 use certified::Certified;
 use housekeeping::Keeping;
+use supervisor::Supervisor;
 
 pub use ahead::{in_order, stop_when_interrupted};
 pub use alone::Alone;
@@ -53,6 +56,8 @@ pub use replay::{Outlook, Replayed, replay};
 
 /// How long connections that were taken last have to ask.
 const LAST_WORDS: Duration = Duration::from_millis(250);
+/// What a slow disk may add to a stop: draining and syncing the journal, closing the database.
+const LAST_SYNC_MAX: Duration = Duration::from_secs(30);
 
 /// The application, built and not yet serving.
 #[derive(Debug)]
@@ -211,7 +216,9 @@ impl App {
         if control.is_empty() {
             anyhow::bail!("{} takes no control socket", data.display());
         }
-        let public = serve_public(public, &parts, certificates.public.as_ref())?;
+        let supervisor = Supervisor::named();
+        let begins = supervisor.on_worker(&stop);
+        let public = serve_public(public, &parts, certificates.public.as_ref(), begins)?;
         let local = data.join(CONTROL_SOCKET);
         let control = serve_control(control, &local, &parts, certificates.control.as_ref())?;
         let readers = public.as_ref().map(Server::handle);
@@ -227,16 +234,10 @@ impl App {
         let public = public.map(|public| rt::spawn(with_all(public, stop.clone())));
         let control = rt::spawn(with_all(control, stop.clone()));
         let keeping = Keeping::start(&parts, certificates, &stop);
+        let telling = supervisor.keep_told(stop.clone(), stop_max(&parts.config));
+        let telling = rt::spawn(telling);
         stop.wait().await;
-        parts.stopping.store(true, Ordering::Relaxed);
-        // A load balancer looks elsewhere meanwhile.
-        rt::time::sleep(parts.config.http.drain).await;
-        if let Some(readers) = readers {
-            last_taken(&readers).await;
-        }
-        for handle in handles {
-            handle.stop(true).await;
-        }
+        stop_listening(&parts, readers, handles).await;
         let ended = match public {
             Some(public) => public.await,
             None => Ok(Ok(())),
@@ -254,6 +255,7 @@ impl App {
         if let Some(signals) = signals {
             signals.abort();
         }
+        telling.abort();
         if let Some(store) = parts.store.swap(None) {
             store.close().await;
         }
@@ -282,11 +284,24 @@ fn base_url(config: &Config, listeners: &Listeners) -> String {
         .unwrap_or_default()
 }
 
-/// Takes no more connections, and hears out those that were taken: the workers drop what still
-/// waits for them when they are told to stop, and close what has not asked yet.
-async fn last_taken(readers: &ServerHandle) {
-    readers.pause().await;
-    rt::time::sleep(LAST_WORDS).await;
+/// Says that the server stops, for as long as a load balancer needs to look elsewhere; then takes no
+/// more connections, and hears out those that were taken: the workers drop what still waits for them
+/// when they are told to stop, and close what has not asked yet.
+async fn stop_listening(parts: &Parts, readers: Option<ServerHandle>, all: Vec<ServerHandle>) {
+    parts.stopping.store(true, Ordering::Relaxed);
+    rt::time::sleep(parts.config.http.drain).await;
+    if let Some(readers) = readers {
+        readers.pause().await;
+        rt::time::sleep(LAST_WORDS).await;
+    }
+    for handle in all {
+        handle.stop(true).await;
+    }
+}
+
+/// The longest that stopping takes, with something to spare for slow disks.
+fn stop_max(config: &Config) -> Duration {
+    config.http.drain + config.http.stop + LAST_SETTLE_MAX + LAST_SYNC_MAX
 }
 
 /// Runs a part; when it ends, by a panic too, everything is asked to.

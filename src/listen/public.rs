@@ -32,10 +32,11 @@ const DISCONNECT_MAX: Duration = Duration::from_secs(2);
 struct Readers {
     parts: actix::Data<Parts>,
     shutdown: GracefulShutdownSignal,
+    begins: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// Serves readers on these sockets, if there are any, until it is stopped; TLS on those that speak
-/// it.
+/// it. Each worker calls `begins` on its thread, for each socket.
 ///
 /// # Errors
 /// A socket cannot be used.
@@ -43,6 +44,7 @@ pub fn serve_public(
     listeners: Vec<Listener>,
     parts: &actix::Data<Parts>,
     certificates: Option<&Arc<Certificates>>,
+    begins: impl Fn() + Send + Sync + 'static,
 ) -> io::Result<Option<Server>> {
     if listeners.is_empty() {
         return Ok(None);
@@ -56,6 +58,7 @@ pub fn serve_public(
     let readers = Readers {
         parts: parts.clone(),
         shutdown: server.graceful_shutdown_signal(),
+        begins: Arc::new(begins),
     };
     for listener in listeners {
         let readers = readers.clone();
@@ -150,6 +153,7 @@ fn clear<IO: Taken>(
     fn_factory(move || {
         let readers = readers.clone();
         async move {
+            (readers.begins)();
             let clear = readers.http(Scheme::Http).new_service(()).await?;
             let secure = readers.http(Scheme::Https).new_service(()).await?;
             let services = Rc::new((clear, secure));
@@ -181,6 +185,7 @@ fn secure(
         let mut acceptor = Acceptor::new(tls.clone());
         acceptor.set_handshake_timeout(readers.parts.config.http.head);
         async move {
+            (readers.begins)();
             let http = readers.http(Scheme::Https).new_service(()).await?;
             let acceptor = ServiceFactory::<TcpStream>::new_service(&acceptor, ()).await?;
             let services = Rc::new((acceptor, http));

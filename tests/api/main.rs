@@ -40,4 +40,5 @@ mod redirects;
 mod requests;
 mod rewriting;
 mod short_links;
+mod supervised;
 mod tokens;
