@@ -155,8 +155,8 @@ fn keys_that_are_reloaded_are_those_of_the_live_part_and_no_others() {
     // A good value, other than the default, of each key that is reloaded.
     let others = [
         ("trusted_proxies", "10.0.0.0/8"),
-        ("act_hosts", "a.example"),
         ("forwarded_header", "forwarded"),
+        ("act_hosts", "a.example"),
         ("face.sender", "We"),
         ("face.contact", "a@a.example"),
         ("settle.paused", "true"),

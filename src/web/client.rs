@@ -138,7 +138,6 @@ mod tests {
     #[test]
     fn only_a_trusted_peer_speaks_for_another_and_only_for_the_nearest() {
         const XFF: &str = "x-forwarded-for";
-        const XFP: &str = "x-forwarded-proto";
         for (peer, sent, address) in [
             ("192.0.2.1", [(XFF, "203.0.113.9")].as_slice(), "192.0.2.1"),
             ("10.0.0.1", &[(XFF, "203.0.113.9")], "203.0.113.9"),
@@ -196,6 +195,11 @@ mod tests {
         ] {
             assert_eq!(client(peer, sent).0, address, "{peer} {sent:?}");
         }
+    }
+
+    #[test]
+    fn the_scheme_is_what_the_nearest_trusted_proxy_spoke() {
+        const XFP: &str = "x-forwarded-proto";
         for (peer, sent, scheme) in [
             ("192.0.2.1", [(XFP, "https")].as_slice(), Scheme::Http),
             ("10.0.0.1", &[(XFP, "https")], Scheme::Https),

@@ -17,6 +17,7 @@
 mod harness;
 
 mod authority;
+mod files;
 mod forwarded;
 mod framing;
 mod proxies;
