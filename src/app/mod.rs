@@ -284,9 +284,9 @@ fn base_url(config: &Config, listeners: &Listeners) -> String {
         .unwrap_or_default()
 }
 
-/// Says that the server stops, for as long as a load balancer needs to look elsewhere; then takes no
-/// more connections, and hears out those that were taken: the workers drop what still waits for them
-/// when they are told to stop, and close what has not asked yet.
+/// Says that the server stops, for as long as a load balancer needs to look elsewhere; then takes
+/// no more connections, and hears out those that were taken: the workers drop what still waits for
+/// them when they are told to stop, and close what has not asked yet.
 async fn stop_listening(parts: &Parts, readers: Option<ServerHandle>, all: Vec<ServerHandle>) {
     parts.stopping.store(true, Ordering::Relaxed);
     rt::time::sleep(parts.config.http.drain).await;

@@ -109,8 +109,8 @@ fn resident(pid: u32) -> u64 {
     kib >> 10
 }
 
-/// Whether the other side has closed: what is there is read, where this client reads, and what is to
-/// be sent goes nowhere.
+/// Whether the other side has closed: what is there is read, where this client reads, and what is
+/// to be sent goes nowhere.
 fn is_closed(stream: &mut TcpStream, nudge: &[u8], reads: bool) -> bool {
     let gone = |error: &std::io::Error| error.kind() != ErrorKind::WouldBlock;
     if reads {
