@@ -16,9 +16,10 @@ use tokio::time::{Sleep, sleep};
 use crate::config::HttpLimits;
 use crate::web::Asking;
 
-/// Bytes that are read before what they ask is answered. Most requests have a quarter of it; the
-/// shortest that fit are answered with some fifty KiB.
-const BURST_BYTES_MAX: usize = 4 << 10;
+/// Bytes that are read before what they ask is answered: room for a head with the longest query
+/// that is looked at and a press's body. The shortest requests that fit are answered with some
+/// 200 KiB.
+const BURST_BYTES_MAX: usize = 16 << 10;
 /// Looks in the time that a connection may be quiet.
 const LOOKS: u32 = 4;
 
