@@ -133,8 +133,11 @@ fn requests(paths: &[String]) -> Vec<String> {
         }
         let body = "Content-Length: 26\r\n\r\nList-Unsubscribe=One-Click";
         let [posted, next] = ["POST", "GET"].map(|method| one(method, path, body));
-        // The body of a request that nobody read must not become the next request.
-        all.push(posted.replace("Connection: close\r\n", "") + &next);
+        // The body of a request that nobody read must not become the next request. Of two that do
+        // not fit into one read the second may find the door shut.
+        if path.len() < 1_000 {
+            all.push(posted.replace("Connection: close\r\n", "") + &next);
+        }
         all.push(format!("GET {path} HTTP/1.0\r\n\r\n"));
     }
     all.push(one("CONNECT", "t.example:443", ""));
