@@ -112,7 +112,7 @@ impl<'a> Request<'a> {
 impl Connection {
     /// Through the control socket of a server, `alone` being it if it is our own.
     pub(super) fn local(socket: &Path, alone: Option<Alone>) -> Result<Self, Failure> {
-        let client = Client::builder().unix_socket(socket).no_proxy();
+        let client = without_roots().unix_socket(socket).no_proxy();
         let base = Url::parse("http://localhost/");
         let base = base.map_err(|error| Failure::new(Failure::SOFTWARE, error))?;
         Ok(Self {
@@ -126,7 +126,10 @@ impl Connection {
 
     /// To a server elsewhere.
     pub(super) fn remote(url: &Url, key: Option<&str>, trust: Trust) -> Result<Self, Failure> {
-        let mut client = Client::builder();
+        let mut client = match url.scheme() {
+            "http" => without_roots(),
+            _ => Client::builder(),
+        };
         if let Some(pem) = trust.authorities {
             let wrong = |why: String| Failure::new(Failure::DATA, format!("--ca-file: {why}"));
             let all = Certificate::from_pem_bundle(&pem);
@@ -246,6 +249,12 @@ impl Connection {
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         Failure::new(code, parts.join(": "))
     }
+}
+
+/// For what speaks no TLS: a container or an empty root has no certificates of authorities, and the
+/// system's are asked for when the client is built.
+fn without_roots() -> ClientBuilder {
+    Client::builder().tls_certs_only([])
 }
 
 fn built(client: ClientBuilder) -> Result<Client, Failure> {

@@ -337,3 +337,24 @@ fn what_was_typed_wins_over_the_environment() {
     let (code, _, err) = list(&["--server", &server.control, "--data", data], &[]);
     assert!(code == 64 && err.contains("name different things"), "{err}");
 }
+
+#[test]
+fn commands_on_this_machine_need_no_roots_of_authorities() {
+    let server = Server::new();
+    let key_file = server.data.join("admin.key");
+    for place in [
+        Place::directory(&server.data),
+        Place::server(&server, &key_file),
+    ] {
+        // As in a container that holds the binary alone.
+        let (code, out, err) = run(cupel()
+            .args(["keys", "ring", "--json"])
+            .args(&place.args)
+            .envs([
+                ("SSL_CERT_FILE", "/dev/null"),
+                ("SSL_CERT_DIR", "/dev/null"),
+            ]));
+        assert_eq!(code, 0, "{:?}: {err}", place.args);
+        assert!(out.contains("signing"), "{out}");
+    }
+}
