@@ -1,5 +1,10 @@
 //! Commands: one file each. A command reads its arguments, calls, and prints.
 
+#![expect(
+    rustdoc::bare_urls,
+    reason = "comments on commands are their help, shown as they stand"
+)]
+
 mod ask;
 mod campaign;
 mod completions;
