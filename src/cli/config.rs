@@ -85,6 +85,7 @@ impl ConfigCommand {
 
 fn check(flags: &Flags, json: bool) -> Result<(), Failure> {
     let loaded = Config::load(flags);
+    let mut lines = Lines::new();
     if json {
         let problems = loaded.as_ref().err().map_or(&[][..], |error| &error.0);
         let problems = problems.iter().map(|problem| {
@@ -95,10 +96,7 @@ fn check(flags: &Flags, json: bool) -> Result<(), Failure> {
             })
         });
         let problems: Vec<_> = problems.collect();
-        println!(
-            "{}",
-            json!({"ok": problems.is_empty(), "problems": problems})
-        );
+        lines.say(json!({"ok": problems.is_empty(), "problems": problems}));
     }
     let config = loaded?;
     if !json {
@@ -106,13 +104,13 @@ fn check(flags: &Flags, json: bool) -> Result<(), Failure> {
             .values
             .iter()
             .filter(|value| value.origin != Origin::Default);
-        println!(
+        lines.say(format_args!(
             "ok: {} of {} keys are set",
             set.count(),
             config.values.len()
-        );
+        ));
     }
-    Ok(())
+    lines.finish()
 }
 
 /// Prints values as a configuration file.

@@ -1,10 +1,14 @@
 //! `cupel geoip`: the network table.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use crate::network;
+use serde_json::json;
+
+use crate::network::{self, NetworkError};
 
 use super::Failure;
+use super::lines::Lines;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Geoip {
@@ -24,6 +28,9 @@ pub(super) enum Geoip {
         /// What the data is and of when; shown by /readyz?verbose
         #[arg(long, default_value = "npm @ip-location-db/asn")]
         source: String,
+        /// Print {"ranges_v4", "ranges_v6", "overlapping", "networks", "bytes"} as JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -34,17 +41,38 @@ impl Geoip {
             ipv6,
             out,
             source,
+            json,
         } = self;
-        let built = network::build(&ipv4, &ipv6, &out, &source);
-        let report = built.map_err(|error| Failure::new(Failure::DATA, error))?;
-        println!(
-            "{}: {} IPv4 and {} IPv6 ranges of {} networks, {} bytes",
-            out.display(),
-            report.ranges_v4,
-            report.ranges_v6,
-            report.asns,
-            report.bytes
-        );
-        Ok(())
+        let built = network::build(&ipv4, &ipv6, &out, &source).map_err(refused)?;
+        let mut lines = Lines::new();
+        if json {
+            lines.say(json!({
+                "ranges_v4": built.ranges_v4,
+                "ranges_v6": built.ranges_v6,
+                "overlapping": built.overlapping,
+                "networks": built.asns,
+                "bytes": built.bytes,
+            }));
+        } else {
+            lines.say(format_args!(
+                "{}: {} IPv4 and {} IPv6 ranges of {} networks, {} bytes",
+                out.display(),
+                built.ranges_v4,
+                built.ranges_v6,
+                built.asns,
+                built.bytes
+            ));
+        }
+        lines.finish()
     }
+}
+
+fn refused(error: NetworkError) -> Failure {
+    let code = match &error {
+        NetworkError::Io { action, .. } if *action == "read" => Failure::NO_INPUT,
+        NetworkError::Io { source, .. } if source.kind() == ErrorKind::StorageFull => Failure::IO,
+        NetworkError::Io { .. } => Failure::CANNOT_CREATE,
+        _ => Failure::DATA,
+    };
+    Failure::new(code, error)
 }

@@ -1,9 +1,11 @@
-//! Lines on standard output. Whoever reads them may leave: that ends the command and is no error.
+//! Lines on standard output and standard error. Whoever reads them may leave: that ends a command
+//! that has nothing else to do, and is no error.
 
 use std::fmt::Display;
 use std::io::{BufWriter, ErrorKind, StdoutLock, Write};
 
 use super::Failure;
+use super::sheet::harmless;
 
 /// Standard output, buffered.
 pub(super) struct Lines {
@@ -54,6 +56,13 @@ impl Lines {
             _ => Ok(()),
         }
     }
+}
+
+/// Says a line on standard error, its control characters spelled out; that nobody may hear it ends
+/// nothing.
+pub(super) fn tell(line: impl Display) {
+    let line = harmless(&line.to_string());
+    drop(writeln!(std::io::stderr(), "{line}"));
 }
 
 /// A number of things: `1 hit`, `2 hits`.

@@ -187,7 +187,9 @@ fn create(ask: &Ask, campaign: u32, body: &Value) -> Result<(), Failure> {
         let part = |name: &str| other.get(name).cloned().unwrap_or_default();
         let (number, kind) = (part("number"), part("kind"));
         let kind = kind.as_str().unwrap_or_default();
-        eprintln!("cupel: link {number} of kind {kind} leads to the same URL");
+        super::lines::tell(format_args!(
+            "cupel: link {number} of kind {kind} leads to the same URL"
+        ));
     }
     let mut lines = super::lines::Lines::new();
     if ask.json {

@@ -134,7 +134,7 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             for line in failure.line.lines() {
-                eprintln!("cupel: {line}");
+                lines::tell(format_args!("cupel: {line}"));
             }
             ExitCode::from(failure.code)
         }

@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 use super::Failure;
 use super::ask::Ask;
 use super::connection::Request;
-use super::lines::{Lines, count};
-use super::sheet::harmless;
+use super::lines::{Lines, count, tell};
 
 /// Largest template; the API takes no larger body.
 const TEMPLATE_BYTES_MAX: u64 = 32 << 20;
@@ -126,24 +125,24 @@ fn report(answer: &Value) {
     let rows = |name: &str| answer.get(name).and_then(Value::as_array);
     let text = |of: &Value, name: &str| {
         let value = of.get(name).and_then(Value::as_str);
-        harmless(value.unwrap_or_default())
+        value.unwrap_or_default().to_owned()
     };
     let links = rows("links").into_iter().flatten();
     for link in links.clone() {
         let number = link.get("number").and_then(Value::as_u64);
         let (number, kind) = (number.unwrap_or_default(), text(link, "kind"));
-        eprintln!("link {number}  {kind}  {}", text(link, "url"));
+        tell(format_args!("link {number}  {kind}  {}", text(link, "url")));
     }
     for one in rows("left_alone").into_iter().flatten() {
         let (reason, value) = (text(one, "reason"), text(one, "value"));
-        eprintln!("left alone ({reason})  {value}");
+        tell(format_args!("left alone ({reason})  {value}"));
     }
     let number = u64::try_from(links.count()).unwrap_or(u64::MAX);
     let columns = rows("columns").into_iter().flatten();
     let columns: Vec<_> = columns.filter_map(Value::as_str).collect();
-    eprintln!(
-        "{}; merge columns: {}",
-        count(number, "link"),
+    let links = count(number, "link");
+    tell(format_args!(
+        "{links}; merge columns: {}",
         columns.join(", ")
-    );
+    ));
 }

@@ -13,7 +13,7 @@ use crate::journal::{Accepted, EdgeId, Entry, Received, Record, Side, SideKind};
 use crate::judge::SIGNALS;
 
 use super::super::Failure;
-use super::super::lines::Lines;
+use super::super::lines::{Lines, tell};
 use super::super::local::Local;
 use super::{refused, survey};
 
@@ -96,7 +96,9 @@ impl Inspect {
         let mut records = survey.records(self.from, self.to).map_err(refused)?;
         let mut damaged = |path: &Path, offset: u64, bytes: u64| {
             let path = path.display();
-            eprintln!("cupel: {path}: passed over {bytes} damaged bytes at offset {offset}");
+            tell(format_args!(
+                "cupel: {path}: passed over {bytes} damaged bytes at offset {offset}"
+            ));
         };
         let mut left = self.limit;
         while left > 0 {

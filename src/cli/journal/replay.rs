@@ -1,6 +1,6 @@
 //! `cupel journal replay`.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::store::StoreError;
 use crate::telemetry;
 
 use super::super::Failure;
-use super::super::lines::{Lines, count};
+use super::super::lines::{Lines, count, tell};
 use super::super::local::Local;
 use super::{kinds, survey};
 
@@ -208,17 +208,18 @@ impl Teller {
         if self.terminal && self.told.elapsed() >= TELL_EVERY {
             self.told = Instant::now();
             self.at_all = true;
-            eprint!(
-                "\rreplaying: {}, position {}",
-                count(so_far.records, "record"),
-                so_far.position
-            );
+            let records = count(so_far.records, "record");
+            let position = so_far.position;
+            drop(write!(
+                std::io::stderr(),
+                "\rreplaying: {records}, position {position}"
+            ));
         }
     }
 
     fn finish(self) {
         if self.at_all {
-            eprintln!();
+            tell("");
         }
     }
 }

@@ -20,8 +20,7 @@ use crate::shutdown::Stop;
 
 use super::Failure;
 use super::ask::Ask;
-use super::lines::Lines;
-use super::sheet::harmless;
+use super::lines::{Lines, tell};
 use dialect::Known;
 use input::{Input, Row, Source};
 use output::{Begin, Output, Written};
@@ -153,7 +152,7 @@ impl Mint {
             lines.say(run.progress.json(run.skipped, &columns, &dialect));
             return lines.finish();
         }
-        eprintln!("{}", run.progress.line());
+        tell(run.progress.line());
         Ok(())
     }
 
@@ -162,15 +161,15 @@ impl Mint {
             return;
         }
         let name = input.header.as_ref().and_then(|row| row.get(input.id.at));
-        let name = name.map(|name| format!(" ({})", harmless(&String::from_utf8_lossy(name))));
-        eprintln!("{}: {}", input.shown, input.dialect.shown());
-        eprintln!(
+        let name = name.map(|name| format!(" ({})", String::from_utf8_lossy(name)));
+        tell(format_args!("{}: {}", input.shown, input.dialect.shown()));
+        tell(format_args!(
             "recipients' ids: column {}{}, {}",
             input.id.at + 1,
             name.unwrap_or_default(),
             input.id.why
-        );
-        eprintln!("adding: {}", columns.join(", "));
+        ));
+        tell(format_args!("adding: {}", columns.join(", ")));
     }
 
     /// Where rows go, and what is there already.
