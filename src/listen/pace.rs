@@ -5,6 +5,7 @@
 //! a reader that asks and takes nothing: that one would be answered into memory without end.
 
 use std::io::{self, ErrorKind, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -20,6 +21,8 @@ use crate::web::Asking;
 /// that is looked at and a press's body. The shortest requests that fit are answered with some
 /// 200 KiB.
 const BURST_BYTES_MAX: usize = 16 << 10;
+/// Bytes that are read at once: more than nearly every head has.
+const PART_BYTES: usize = 4 << 10;
 /// Looks in the time that a connection may be quiet.
 const LOOKS: u32 = 4;
 
@@ -139,16 +142,18 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Paced<IO> {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
+        // A part of `into` would have to be filled with zeroes first, at every read.
+        let mut part = [const { MaybeUninit::uninit() }; PART_BYTES];
         let room = into.remaining().min(BURST_BYTES_MAX - self.burst);
-        let mut part = ReadBuf::new(into.initialize_unfilled_to(room));
+        let room = room.min(PART_BYTES);
+        let mut part = ReadBuf::uninit(part.get_mut(..room).unwrap_or_default());
         let read = Pin::new(&mut self.io).poll_read(context, &mut part);
-        let bytes = part.filled().len();
-        into.advance(bytes);
         if read.is_pending() {
             self.burst = 0;
             return self.poll_patience(context).map(Err);
         }
-        self.burst += bytes;
+        into.put_slice(part.filled());
+        self.burst += part.filled().len();
         read
     }
 }
