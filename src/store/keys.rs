@@ -1,6 +1,7 @@
 //! API keys, by their hash, and the rule sets that judgements were made with.
 
 use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
 
 use crate::domain::coded_enum;
 use crate::domain::judgement::RuleSetId;
@@ -43,6 +44,21 @@ pub struct ApiKey {
     pub revoked_at: Option<Micros>,
 }
 
+impl ApiKey {
+    fn read(row: &SqliteRow) -> Result<Self, StoreError> {
+        let scope = Scope::from_code(narrow(row.try_get("scope")?, "scope")?);
+        Ok(Self {
+            id: row.try_get("id")?,
+            name: row.try_get("name")?,
+            scope: scope.ok_or(StoreError::Unreadable("scope"))?,
+            created_at: Micros::new(row.try_get("created_at")?),
+            revoked_at: row
+                .try_get::<Option<i64>, _>("revoked_at")?
+                .map(Micros::new),
+        })
+    }
+}
+
 impl Store {
     /// Keeps a new key's hash (SHA-256 of the key as it is sent).
     ///
@@ -80,21 +96,33 @@ impl Store {
     pub async fn api_key(&self, hash: &[u8; 32]) -> Result<Option<ApiKey>, StoreError> {
         const SQL: &str = "SELECT id, name, scope, created_at, revoked_at
             FROM api_keys WHERE hash = $1";
-        let row = sqlx::query(SQL)
-            .bind(hash.as_slice())
-            .fetch_optional(&self.readers)
-            .await?;
-        let Some(row) = row else { return Ok(None) };
-        let scope = Scope::from_code(narrow(row.try_get("scope")?, "scope")?);
-        Ok(Some(ApiKey {
-            id: row.try_get("id")?,
-            name: row.try_get("name")?,
-            scope: scope.ok_or(StoreError::Unreadable("scope"))?,
-            created_at: Micros::new(row.try_get("created_at")?),
-            revoked_at: row
-                .try_get::<Option<i64>, _>("revoked_at")?
-                .map(Micros::new),
-        }))
+        let row = sqlx::query(SQL).bind(hash.as_slice());
+        let row = row.fetch_optional(&self.readers).await?;
+        row.map(|row| ApiKey::read(&row)).transpose()
+    }
+
+    /// Every key, revoked ones among them, in the order in which they were made.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn api_keys(&self) -> Result<Vec<ApiKey>, StoreError> {
+        const SQL: &str = "SELECT id, name, scope, created_at, revoked_at
+            FROM api_keys ORDER BY id";
+        let rows = sqlx::query(SQL).fetch_all(&self.readers).await?;
+        rows.iter().map(ApiKey::read).collect()
+    }
+
+    /// Revokes a key, and returns it; one that is revoked already keeps its time. `None` if there
+    /// is none of this number.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn revoke_api_key(&self, id: i64, now: Micros) -> Result<Option<ApiKey>, StoreError> {
+        const SQL: &str = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, $1)
+            WHERE id = $2 RETURNING id, name, scope, created_at, revoked_at";
+        let row = sqlx::query(SQL).bind(now.get()).bind(id);
+        let row = row.fetch_optional(self.writer()?).await?;
+        row.map(|row| ApiKey::read(&row)).transpose()
     }
 
     /// How many keys there are, revoked ones among them.

@@ -46,6 +46,7 @@ const ROUTES: &[&str] = &[
     "/api/v1/probes",
     "/api/v1/probes/{token}",
     "/api/v1/keys",
+    "/api/v1/keys/{id}/revoke",
     "/api/v1/key-ring",
     "/api/v1/key-ring/rotate",
     "/api/v1/key-ring/{id}",

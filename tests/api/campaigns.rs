@@ -273,3 +273,29 @@ fn keys_reach_as_far_as_their_scope() {
         "{problem}"
     );
 }
+
+#[test]
+fn a_revoked_key_opens_nothing_more() {
+    let server = Server::new();
+    let made = server.post("/keys", json!({"name": "shop", "scope": "read"}));
+    let key = made["key"].as_str().unwrap();
+    assert_eq!(server.api_as(key, Method::GET, "/events", None).0, 200);
+    let revoke = format!("/keys/{}/revoke", made["id"]);
+    for _ in 0..2 {
+        let (status, revoked) = server.api(Method::POST, &revoke, None);
+        assert_eq!((status, &revoked["name"]), (200, &json!("shop")));
+        assert!(revoked["revoked_at"].is_string() && revoked.get("key").is_none());
+    }
+    let (status, problem) = server.api_as(key, Method::GET, "/events", None);
+    assert_eq!(status, 401, "{problem}");
+    let listed = server.read("/keys");
+    let states = listed["keys"].as_array().unwrap().iter();
+    let states: Vec<_> = states
+        .map(|key| (key["name"].clone(), key["revoked_at"].is_null()))
+        .collect();
+    assert_eq!(states[1], (json!("shop"), false), "{listed}");
+    assert!(states[0].1, "{listed}");
+    assert_eq!(server.api(Method::POST, "/keys/99/revoke", None).0, 404);
+    let short = server.api_as(key, Method::POST, "/keys/1/revoke", None);
+    assert_eq!(short.0, 401, "it cannot do more than it could");
+}

@@ -10,7 +10,7 @@ use crate::domain::campaign::TenantId;
 use crate::domain::keys::KeyState;
 use crate::domain::message::decimal;
 use crate::resolve::KeyRing;
-use crate::store::Scope;
+use crate::store::{ApiKey, Scope};
 
 use super::super::Parts;
 use super::super::auth::{IsAdmin, NewKey};
@@ -43,13 +43,45 @@ pub(super) async fn create(
     let row = store
         .create_api_key(&new.name, new.scope, &key.hash(), now)
         .await?;
-    Ok(HttpResponse::Created().json(json!({
-        "id": row.id,
-        "name": row.name,
-        "scope": row.scope,
-        "created_at": row.created_at,
-        "key": key.text(),
-    })))
+    let mut made = described(&row);
+    if let Some(members) = made.as_object_mut() {
+        members.insert("key".to_owned(), key.text().into());
+    }
+    Ok(HttpResponse::Created().json(made))
+}
+
+/// An API key as it is shown: without itself, which nobody knows any more.
+fn described(key: &ApiKey) -> Value {
+    json!({
+        "id": key.id,
+        "name": key.name,
+        "scope": key.scope,
+        "created_at": key.created_at,
+        "revoked_at": key.revoked_at,
+    })
+}
+
+/// Every API key, revoked ones among them.
+pub(super) async fn list(
+    _caller: IsAdmin,
+    parts: web::Data<Parts>,
+) -> Result<HttpResponse, WebError> {
+    let keys = parts.store()?.api_keys().await?;
+    let keys: Vec<_> = keys.iter().map(described).collect();
+    Ok(HttpResponse::Ok().json(json!({"keys": keys})))
+}
+
+/// Makes an API key open nothing from now on.
+pub(super) async fn revoke(
+    _caller: IsAdmin,
+    parts: web::Data<Parts>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, WebError> {
+    let id = decimal(&id).ok_or(WebError::NotFound("API key"))?;
+    let (store, now) = (parts.store()?, parts.clock.now());
+    let revoked = store.revoke_api_key(i64::from(id), now).await?;
+    let revoked = revoked.ok_or(WebError::NotFound("API key"))?;
+    Ok(HttpResponse::Ok().json(described(&revoked)))
 }
 
 fn shown(ring: &KeyRing) -> Value {

@@ -82,7 +82,12 @@ pub(super) fn routes(routes: &mut web::ServiceConfig) {
         .service(at("/config/reload").route(post().to(config::reload)))
         .service(at("/probes").route(post().to(probes::create)))
         .service(at("/probes/{token}").route(get().to(probes::get)))
-        .service(at("/keys").route(post().to(keys::create)))
+        .service(
+            at("/keys")
+                .route(post().to(keys::create))
+                .route(get().to(keys::list)),
+        )
+        .service(at("/keys/{id}/revoke").route(post().to(keys::revoke)))
         .service(at("/key-ring").route(get().to(keys::ring)))
         .service(at("/key-ring/rotate").route(post().to(keys::rotate)))
         .service(at("/key-ring/{id}").route(patch().to(keys::set_state)));
