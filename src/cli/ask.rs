@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::Value;
 
 use super::Failure;
@@ -28,14 +29,31 @@ pub(super) struct Ask {
 impl Ask {
     /// Calls, and prints the thing that comes back.
     pub(super) fn one(&self, request: &Request<'_>, columns: &[Column]) -> Result<(), Failure> {
-        let answer = self.reach.open()?.call(request)?;
+        self.print(&self.reach.open()?.call(request)?, columns)
+    }
+
+    /// Prints a single thing.
+    pub(super) fn print(&self, thing: &Value, columns: &[Column]) -> Result<(), Failure> {
         let mut lines = Lines::new();
         if self.json {
-            lines.say(&answer);
+            lines.say(thing);
         } else {
-            print_fields(&mut lines, columns, &answer);
+            print_fields(&mut lines, columns, thing);
         }
         lines.finish()
+    }
+
+    /// Prints the member of an answer that has all of something, an object a line as JSON.
+    pub(super) fn all(
+        &self,
+        answer: &Value,
+        member: &str,
+        columns: &'static [Column],
+    ) -> Result<(), Failure> {
+        let mut rows = self.rows(columns);
+        let things = answer.get(member).and_then(Value::as_array);
+        rows.print(things.into_iter().flatten());
+        rows.finish()
     }
 
     /// Prints rows as they come; a table in parts, or an object a line.
@@ -94,10 +112,29 @@ pub(super) struct Pages<'a> {
     pub(super) follow: bool,
 }
 
-impl Pages<'_> {
+impl<'a> Pages<'a> {
+    /// From the first to the last, or so many.
+    pub(super) const fn of(
+        request: &'a Request<'a>,
+        member: &'static str,
+        limit: Option<u64>,
+    ) -> Self {
+        Self {
+            request,
+            member,
+            limit,
+            after: None,
+            follow: false,
+        }
+    }
+
     /// Prints all of them.
     pub(super) fn print(&self, ask: &Ask, columns: &'static [Column]) -> Result<(), Failure> {
-        let connection = ask.reach.open()?;
+        // One of our own would keep every other server from the directory, and never see a hit.
+        let connection = match self.follow {
+            true => ask.reach.served()?,
+            false => ask.reach.open()?,
+        };
         let mut rows = ask.rows(columns);
         let mut left = self.limit.unwrap_or(u64::MAX);
         let mut after = self.after.map(str::to_owned);
@@ -149,6 +186,18 @@ fn word(value: &Value) -> String {
     value
         .as_str()
         .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Reads one of the domain's names, and shows all of them in the help.
+pub(super) fn one_of<T: Copy + Send + Sync + 'static>(
+    all: &'static [T],
+    name: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    let names = all.iter().map(move |one| name(*one));
+    PossibleValuesParser::new(names).try_map(move |text| {
+        let found = all.iter().find(|one| name(**one) == text);
+        found.copied().ok_or("is none of them")
+    })
 }
 
 /// A JSON object of the members that were given.

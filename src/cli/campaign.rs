@@ -3,8 +3,10 @@
 use clap::ArgGroup;
 use serde_json::json;
 
+use crate::domain::campaign::PrivacyLevel;
+
 use super::Failure;
-use super::ask::{Ask, Pages, given};
+use super::ask::{Ask, Pages, given, one_of};
 use super::connection::Request;
 use super::sheet::{Column, Form, column};
 
@@ -67,8 +69,8 @@ enum What {
         #[arg(long, value_name = "URL", group = "change")]
         home_url: Option<String>,
         /// What is recorded of its hits
-        #[arg(long, group = "change", value_parser = ["individual", "aggregate", "none"])]
-        level: Option<String>,
+        #[arg(long, group = "change", value_parser = one_of(PrivacyLevel::ALL, PrivacyLevel::name))]
+        level: Option<PrivacyLevel>,
     },
     /// Mark a campaign as archived, for people: its links go on
     ///
@@ -93,14 +95,8 @@ impl Campaign {
         let path = |id: u32| ["campaigns".to_owned(), id.to_string()];
         match what {
             What::List { limit } => {
-                let pages = Pages {
-                    request: &Request::get(["campaigns"]),
-                    member: "campaigns",
-                    limit,
-                    after: None,
-                    follow: false,
-                };
-                pages.print(&ask, COLUMNS)
+                let request = Request::get(["campaigns"]);
+                Pages::of(&request, "campaigns", limit).print(&ask, COLUMNS)
             }
             What::Show { id } => ask.one(&Request::get(path(id)).about(about(id)), COLUMNS),
             What::Create { name, home_url } => {
@@ -116,7 +112,7 @@ impl Campaign {
                 let body = given([
                     ("name", name.map(Into::into)),
                     ("home_url", home_url.map(Into::into)),
-                    ("level", level.map(Into::into)),
+                    ("level", level.map(|level| level.name().into())),
                 ]);
                 let request = Request::patch(path(id)).body(&body).about(about(id));
                 ask.one(&request, COLUMNS)

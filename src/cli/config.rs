@@ -6,10 +6,9 @@ use crate::config::{Config, EXAMPLE, Flags, Origin, Value, keys};
 
 use super::Failure;
 use super::ask::Ask;
-use super::connection::{Connection, Request};
+use super::connection::Request;
 use super::lines::Lines;
-use super::reach::Reach;
-use super::sheet::{Column, Form, Sheet, column};
+use super::sheet::{Column, Form, column};
 
 const COLUMNS: &[Column] = &[
     column("KEY", "/key", Form::Text),
@@ -170,7 +169,10 @@ fn docs(json: bool) -> Result<(), Failure> {
 }
 
 fn reload(ask: &Ask) -> Result<(), Failure> {
-    let answer = running(ask)?.call(&Request::post(["config", "reload"]))?;
+    let answer = ask
+        .reach
+        .served()?
+        .call(&Request::post(["config", "reload"]))?;
     let mut lines = Lines::new();
     if ask.json {
         lines.say(&answer);
@@ -192,33 +194,8 @@ fn reload(ask: &Ask) -> Result<(), Failure> {
     lines.finish()
 }
 
-/// What a server has in force, key by key.
+/// What a server has in force, key by key: one for this command alone has nothing in force.
 fn show(ask: &Ask) -> Result<(), Failure> {
-    let answer = running(ask)?.call(&Request::get(["config"]))?;
-    let mut lines = Lines::new();
-    if ask.json {
-        lines.say(&answer);
-        return lines.finish();
-    }
-    let mut sheet = Sheet::of(COLUMNS);
-    for key in answer
-        .get("keys")
-        .and_then(Json::as_array)
-        .into_iter()
-        .flatten()
-    {
-        sheet.add(COLUMNS, key);
-    }
-    sheet.print(&mut lines);
-    lines.finish()
-}
-
-/// A server that runs: one for this command alone has nothing in force.
-fn running(ask: &Ask) -> Result<Connection, Failure> {
-    let directory = matches!(ask.reach, Reach::Directory(_));
-    if directory && ask.reach.running()?.is_none() {
-        let line = "no server runs on this data directory; `cupel config print` reads it anew";
-        return Err(Failure::new(Failure::UNAVAILABLE, line));
-    }
-    ask.reach.open()
+    let answer = ask.reach.served()?.call(&Request::get(["config"]))?;
+    ask.all(&answer, "keys", COLUMNS)
 }

@@ -1,6 +1,7 @@
 //! Calls to a server, and what its refusals come to: one line and an exit code.
 
-use std::error::Error as _;
+use std::error::Error;
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,6 +17,10 @@ use super::Failure;
 
 /// Longest that a call takes: a large template, or a hundred thousand messages.
 const CALL_MAX: Duration = Duration::from_secs(120);
+/// Longest until a server is reached, and until it has said whether it is well.
+const REACH_MAX: Duration = Duration::from_secs(10);
+/// Largest answer that is read: a hundred thousand messages with a tag for each of many links.
+const ANSWER_BYTES_MAX: u64 = 256 << 20;
 
 /// How a server elsewhere is trusted and found.
 pub(super) struct Trust {
@@ -46,6 +51,8 @@ pub(super) struct Request<'a> {
     about: Option<String>,
     /// Arguments whose names are not those of the body's members.
     named: &'static [(&'static str, &'static str)],
+    /// Longest that it may take, if not as long as every call.
+    within: Option<Duration>,
 }
 
 impl<'a> Request<'a> {
@@ -57,6 +64,7 @@ impl<'a> Request<'a> {
             body: None,
             about: None,
             named: &[],
+            within: None,
         }
     }
 
@@ -88,6 +96,13 @@ impl<'a> Request<'a> {
     pub(super) fn about(self, about: impl ToString) -> Self {
         Self {
             about: Some(about.to_string()),
+            ..self
+        }
+    }
+
+    pub(super) fn within(self, within: Duration) -> Self {
+        Self {
+            within: Some(within),
             ..self
         }
     }
@@ -172,7 +187,9 @@ impl Connection {
     /// What the server says of its health.
     pub(super) fn ready(&self) -> Result<Value, Failure> {
         let (status, answer) = self.send(
-            &Request::get(["readyz"]).with("verbose", Some(1)),
+            &Request::get(["readyz"])
+                .with("verbose", Some(1))
+                .within(REACH_MAX),
             &["readyz"],
         )?;
         let read = serde_json::from_slice(&answer);
@@ -195,13 +212,22 @@ impl Connection {
         if let Some(body) = request.body {
             sent = sent.json(body);
         }
+        if let Some(within) = request.within {
+            sent = sent.timeout(within);
+        }
         if let Some(key) = &self.key {
             sent = sent.bearer_auth(key);
         }
-        let answer = sent.send().map_err(|error| self.broken(&error))?;
+        let answer = sent.send().map_err(|error| self.away(said(&error)))?;
         let status = answer.status().as_u16();
-        let bytes = answer.bytes().map_err(|error| self.broken(&error))?;
-        Ok((status, bytes.into()))
+        let mut bytes = Vec::new();
+        let read = answer.take(ANSWER_BYTES_MAX + 1).read_to_end(&mut bytes);
+        read.map_err(|error| self.away(said(&error)))?;
+        if u64::try_from(bytes.len()).is_ok_and(|bytes| bytes <= ANSWER_BYTES_MAX) {
+            return Ok((status, bytes));
+        }
+        let line = format!("{}: answered with more than 256 MiB", self.place);
+        Err(Failure::new(Failure::PROTOCOL, line))
     }
 
     /// An answer that no cupel gives: a proxy may stand before it, and say so in its own way.
@@ -218,10 +244,6 @@ impl Connection {
                 )
             }
         }
-    }
-
-    fn broken(&self, error: &reqwest::Error) -> Failure {
-        self.away(said(error))
     }
 
     fn away(&self, why: String) -> Failure {
@@ -260,6 +282,7 @@ fn without_roots() -> ClientBuilder {
 fn built(client: ClientBuilder) -> Result<Client, Failure> {
     let client = client
         .timeout(CALL_MAX)
+        .connect_timeout(REACH_MAX)
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("cupel/", env!("CARGO_PKG_VERSION")));
     client
@@ -268,7 +291,7 @@ fn built(client: ClientBuilder) -> Result<Client, Failure> {
 }
 
 /// The last cause of an error, which says most.
-fn said(error: &reqwest::Error) -> String {
+fn said(error: &dyn Error) -> String {
     let mut cause = error.source();
     let mut line = error.to_string();
     while let Some(deeper) = cause {

@@ -2,8 +2,11 @@
 
 use serde_json::Value;
 
+use crate::domain::hit::HitKind;
+use crate::domain::judgement::Class;
+
 use super::Failure;
-use super::ask::{Ask, Pages};
+use super::ask::{Ask, Pages, one_of};
 use super::connection::Request;
 use super::lines::Lines;
 use super::sheet::{Column, Form, Sheet, column, print_fields};
@@ -78,11 +81,11 @@ struct List {
     #[arg(long, value_name = "N")]
     campaign: Option<u32>,
     /// Only events of this kind
-    #[arg(long, value_parser = ["open", "click", "page", "press", "unsubscribe"])]
-    kind: Option<String>,
+    #[arg(long, value_parser = one_of(HitKind::ALL, HitKind::name))]
+    kind: Option<HitKind>,
     /// Only events of this class
-    #[arg(long, value_parser = ["human", "proxied", "prefetch", "scanner", "bot", "suspect"])]
-    class: Option<String>,
+    #[arg(long, value_parser = one_of(Class::ALL, Class::name))]
+    class: Option<Class>,
     /// Only events recorded after the one with this id
     #[arg(long, value_name = "ID")]
     after: Option<String>,
@@ -116,14 +119,12 @@ impl List {
     fn run(self, ask: &Ask) -> Result<(), Failure> {
         let request = Request::get(["events"])
             .with("campaign", self.campaign)
-            .with("kind", self.kind)
-            .with("class", self.class);
+            .with("kind", self.kind.map(HitKind::name))
+            .with("class", self.class.map(Class::name));
         let pages = Pages {
-            request: &request,
-            member: "events",
-            limit: self.limit,
             after: self.after.as_deref(),
             follow: self.follow,
+            ..Pages::of(&request, "events", self.limit)
         };
         pages.print(ask, COLUMNS)
     }

@@ -2,13 +2,23 @@
 
 use serde_json::{Value, json};
 
+use crate::store::Scope;
+
 use super::Failure;
-use super::ask::Ask;
+use super::ask::{Ask, one_of};
 use super::connection::Request;
 use super::lines::Lines;
 use super::sheet::{Column, Form, column};
 
-const COLUMNS: &[Column] = &[
+const API_KEYS: &[Column] = &[
+    column("ID", "/id", Form::Number),
+    column("NAME", "/name", Form::Text),
+    column("SCOPE", "/scope", Form::Text),
+    column("CREATED", "/created_at", Form::Time),
+    column("WITHDRAWN", "/revoked_at", Form::Time),
+];
+
+const RING: &[Column] = &[
     column("KEY", "/id", Form::Number),
     column("STATE", "/state", Form::Text),
 ];
@@ -34,8 +44,19 @@ enum What {
         name: String,
         /// What the key may do: mint (campaigns, links, rewriting, minting, short links), read
         /// (statistics, events) or admin (everything)
-        #[arg(long, value_parser = ["mint", "read", "admin"], hide_possible_values = true)]
-        scope: String,
+        #[arg(long, value_parser = one_of(Scope::ALL, Scope::name), hide_possible_values = true)]
+        scope: Scope,
+    },
+    /// List the API keys; the keys themselves are stored nowhere
+    ///
+    /// Example: cupel keys list --data /var/lib/cupel
+    List,
+    /// Withdraw an API key: it opens nothing from now on
+    ///
+    /// Example: cupel keys withdraw --data /var/lib/cupel 2
+    Withdraw {
+        /// Its id, as `cupel keys list` shows it
+        id: u32,
     },
     /// List the keys that sign and verify tokens
     ///
@@ -65,7 +86,15 @@ impl Keys {
     pub(super) fn run(self) -> Result<(), Failure> {
         let Self { ask, what } = self;
         match what {
-            What::Create { name, scope } => create(&ask, &name, &scope),
+            What::Create { name, scope } => create(&ask, &name, scope),
+            What::List => {
+                let answer = ask.reach.open()?.call(&Request::get(["keys"]))?;
+                ask.all(&answer, "keys", API_KEYS)
+            }
+            What::Withdraw { id } => {
+                let request = Request::post(["keys", &id.to_string(), "revoke"]);
+                ask.one(&request.about(format!("API key {id}")), API_KEYS)
+            }
             What::Ring => ring(&ask, &Request::get(["key-ring"])),
             What::Rotate => ring(&ask, &Request::post(["key-ring", "rotate"])),
             What::Retire { id } => set_state(&ask, id, "aged"),
@@ -74,7 +103,7 @@ impl Keys {
     }
 }
 
-fn create(ask: &Ask, name: &str, scope: &str) -> Result<(), Failure> {
+fn create(ask: &Ask, name: &str, scope: Scope) -> Result<(), Failure> {
     let body = json!({"name": name, "scope": scope});
     let connection = ask.reach.open_or_make()?;
     let made = connection.call(&Request::post(["keys"]).body(&body))?;
@@ -96,13 +125,5 @@ fn set_state(ask: &Ask, id: u8, state: &str) -> Result<(), Failure> {
 /// Calls what answers with the ring, and prints that.
 fn ring(ask: &Ask, request: &Request<'_>) -> Result<(), Failure> {
     let answer = ask.reach.open()?.call(request)?;
-    if ask.json {
-        let mut lines = Lines::new();
-        lines.say(&answer);
-        return lines.finish();
-    }
-    let mut rows = ask.rows(COLUMNS);
-    let keys = answer.get("keys").and_then(Value::as_array);
-    rows.print(keys.into_iter().flatten());
-    rows.finish()
+    ask.all(&answer, "keys", RING)
 }

@@ -3,8 +3,10 @@
 use clap::ArgGroup;
 use serde_json::{Value, json};
 
+use crate::domain::campaign::{ActionKind, LinkKind};
+
 use super::Failure;
-use super::ask::{Ask, given};
+use super::ask::{Ask, given, one_of};
 use super::connection::Request;
 use super::sheet::{Column, Form, column};
 
@@ -61,11 +63,11 @@ enum What {
         /// Where it leads
         url: String,
         /// What it does
-        #[arg(long, value_parser = ["content", "action", "unsubscribe", "honeypot"])]
-        kind: Option<String>,
+        #[arg(long, value_parser = one_of(LinkKind::ALL, LinkKind::name))]
+        kind: Option<LinkKind>,
         /// What an action does
-        #[arg(long, value_parser = ["confirm", "login", "generic"])]
-        sub_kind: Option<String>,
+        #[arg(long, value_parser = one_of(ActionKind::ALL, ActionKind::name))]
+        sub_kind: Option<ActionKind>,
         /// A name for people
         #[arg(long)]
         label: Option<String>,
@@ -130,8 +132,8 @@ impl Link {
             } => {
                 let body = given([
                     ("url", Some(url.into())),
-                    ("kind", kind.map(Into::into)),
-                    ("sub_kind", sub_kind.map(Into::into)),
+                    ("kind", kind.map(|kind| kind.name().into())),
+                    ("sub_kind", sub_kind.map(|kind| kind.name().into())),
                     ("label", label.map(Into::into)),
                 ]);
                 create(&ask, campaign, &body)
@@ -166,10 +168,7 @@ fn list(ask: &Ask, campaign: u32) -> Result<(), Failure> {
     let about = format!("campaign {campaign}");
     let request = Request::get(of_campaign(campaign)).about(about);
     let answer = ask.reach.open()?.call(&request)?;
-    let mut rows = ask.rows(COLUMNS);
-    let links = answer.get("links").and_then(Value::as_array);
-    rows.print(links.into_iter().flatten());
-    rows.finish()
+    ask.all(&answer, "links", COLUMNS)
 }
 
 fn create(ask: &Ask, campaign: u32, body: &Value) -> Result<(), Failure> {
@@ -191,11 +190,5 @@ fn create(ask: &Ask, campaign: u32, body: &Value) -> Result<(), Failure> {
             "cupel: link {number} of kind {kind} leads to the same URL"
         ));
     }
-    let mut lines = super::lines::Lines::new();
-    if ask.json {
-        lines.say(&answer);
-    } else {
-        super::sheet::print_fields(&mut lines, COLUMNS, &answer);
-    }
-    lines.finish()
+    ask.print(&answer, COLUMNS)
 }

@@ -31,6 +31,7 @@ mod sheet;
 mod short;
 mod stats;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -100,13 +101,10 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let usage = error.use_stderr();
-            if error.print().is_err() {
-                return ExitCode::from(Failure::SOFTWARE);
-            }
-            return if usage {
-                ExitCode::from(Failure::USAGE)
-            } else {
-                ExitCode::SUCCESS
+            return match error.print() {
+                _ if usage => ExitCode::from(Failure::USAGE),
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => ExitCode::from(Failure::IO),
+                _ => ExitCode::SUCCESS,
             };
         }
     };

@@ -1,12 +1,14 @@
 //! Where a command works: on a server elsewhere, with a key; or on a data directory, through the
 //! socket of the server that runs on it, or through one of the command's own.
 
-use std::io::Read;
+use std::ffi::OsString;
+use std::io::{ErrorKind, Read};
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use clap::error::ErrorKind as ClapError;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Parser};
 use url::{Host, Url};
@@ -22,8 +24,17 @@ use super::connection::{Connection, Trust};
 /// another command.
 const IN_USE_MAX: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Where data lies if nobody says.
+pub(super) const DATA: &str = "data";
 /// Longest file that may hold a key or certificates.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// What says something of `--server` alone, by its id here and as it is typed.
+const SERVERS_OWN: [(&str, &str); 3] = [
+    ("key_file", "--key-file"),
+    ("ca_file", "--ca-file"),
+    ("insecure", "--insecure"),
+];
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where")]
@@ -33,10 +44,10 @@ struct Written {
     server: Option<String>,
     /// File with the API key for --server; - reads standard input
     #[arg(long, global = true, env = "CUPEL_KEY_FILE", value_name = "FILE")]
-    key_file: Option<PathBuf>,
+    key_file: Option<OsString>,
     /// Certificates (PEM) to trust beside the system's, for --server
     #[arg(long, global = true, env = "CUPEL_CA_FILE", value_name = "FILE")]
-    ca_file: Option<PathBuf>,
+    ca_file: Option<OsString>,
     /// Send the key over http to a host that is not this one
     #[arg(long, global = true)]
     insecure: bool,
@@ -46,9 +57,12 @@ struct Written {
         global = true,
         env = "CUPEL_DATA",
         value_name = "DIR",
-        default_value = "data"
+        default_value = DATA
     )]
-    data: PathBuf,
+    data: OsString,
+    /// Configuration file, where no server runs [default: DIR/cupel.toml if there is one]
+    #[arg(long, global = true, env = "CUPEL_CONFIG", value_name = "FILE")]
+    config: Option<OsString>,
 }
 
 /// Where a command works.
@@ -62,31 +76,45 @@ pub(super) enum Reach {
         insecure: bool,
     },
     /// On a data directory.
-    Directory(PathBuf),
+    Directory {
+        data: PathBuf,
+        /// What a server of our own reads, if not the file in the directory.
+        config: Option<PathBuf>,
+    },
 }
 
 impl FromArgMatches for Reach {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let refused = |kind, line: String| Err(clap::Error::raw(kind, line));
         let (server_typed, data_typed) = (typed("server"), typed("data"));
         let written = Written::from_arg_matches(matches)?;
         if server_typed && data_typed {
             let both = "--server and --data name different things: use one of them";
-            return Err(clap::Error::raw(
-                clap::error::ErrorKind::ArgumentConflict,
-                both,
-            ));
+            return refused(ClapError::ArgumentConflict, both.to_owned());
         }
         // What was typed wins over the environment.
         let server = written.server.filter(|url| !data_typed && !url.is_empty());
-        Ok(match server {
-            Some(url) => Self::Server {
+        if let Some(url) = server {
+            return Ok(Self::Server {
                 url,
-                key_file: written.key_file,
-                ca_file: written.ca_file,
+                key_file: named(written.key_file),
+                ca_file: named(written.ca_file),
                 insecure: written.insecure,
-            },
-            None => Self::Directory(written.data),
+            });
+        }
+        // Who names a key means a server, and must not change this machine's instead.
+        if let Some((_, flag)) = SERVERS_OWN.into_iter().find(|(id, _)| typed(id)) {
+            let line = format!("{flag} is for --server, and no server is named");
+            return refused(ClapError::MissingRequiredArgument, line);
+        }
+        let data = named(Some(written.data));
+        if data.is_none() && data_typed {
+            return refused(ClapError::InvalidValue, "--data is empty".to_owned());
+        }
+        Ok(Self::Directory {
+            data: data.unwrap_or_else(|| DATA.into()),
+            config: named(written.config),
         })
     }
 
@@ -94,6 +122,11 @@ impl FromArgMatches for Reach {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
+}
+
+/// A path; an empty variable, as compose files write them, names none.
+pub(super) fn named(path: Option<OsString>) -> Option<PathBuf> {
+    path.filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 impl Args for Reach {
@@ -109,7 +142,7 @@ impl Args for Reach {
 impl Reach {
     /// Reaches a server, which must be there, or a directory, which must have been used.
     pub(super) fn open(&self) -> Result<Connection, Failure> {
-        if let Self::Directory(data) = self {
+        if let Self::Directory { data, .. } = self {
             existing(data)?;
             if !is_used(data) {
                 let what = "holds no data of cupel; name the server's directory with --data";
@@ -124,7 +157,7 @@ impl Reach {
     pub(super) fn open_or_make(&self) -> Result<Connection, Failure> {
         match self {
             Self::Server { .. } => self.remote(true),
-            Self::Directory(data) => directory(data),
+            Self::Directory { data, config } => directory(data, config.as_deref()),
         }
     }
 
@@ -132,12 +165,20 @@ impl Reach {
     pub(super) fn running(&self) -> Result<Option<Connection>, Failure> {
         match self {
             Self::Server { .. } => self.remote(false).map(Some),
-            Self::Directory(data) => {
-                let there = UnixStream::connect(socket(existing(data)?)).is_ok();
-                there
-                    .then(|| Connection::local(&socket(data), None))
+            Self::Directory { data, .. } => {
+                let socket = socket(existing(data)?);
+                is_served(&socket)?
+                    .then(|| Connection::local(&socket, None))
                     .transpose()
             }
+        }
+    }
+
+    /// A server that runs already, for what makes no sense without one.
+    pub(super) fn served(&self) -> Result<Connection, Failure> {
+        match self {
+            Self::Server { .. } => self.remote(true),
+            Self::Directory { .. } => self.running()?.ok_or_else(no_server),
         }
     }
 
@@ -202,17 +243,40 @@ fn is_this_host(url: &Url) -> bool {
 
 /// A directory, which must be there.
 pub(super) fn existing(data: &Path) -> Result<&Path, Failure> {
-    if data.is_dir() {
-        return Ok(data);
-    }
-    let what = if data.exists() {
-        "is no directory"
-    } else {
-        "does not exist"
-    };
     let shown = data.display();
-    let line = format!("{shown} {what}; name the server's directory with --data");
-    Err(Failure::new(Failure::CONFIGURATION, line))
+    // The dot asks whether what is in it may be seen.
+    let (code, line) = match std::fs::metadata(data.join(".")).map_err(|error| error.kind()) {
+        Ok(_) => return Ok(data),
+        Err(ErrorKind::PermissionDenied) => return Err(closed(data)),
+        Err(ErrorKind::NotFound) => (Failure::CONFIGURATION, format!("{shown} does not exist")),
+        Err(ErrorKind::NotADirectory) => {
+            (Failure::CONFIGURATION, format!("{shown} is no directory"))
+        }
+        Err(kind) => (Failure::IO, format!("{shown}: {kind}")),
+    };
+    Err(Failure::new(code, line).and("name the server's directory with --data"))
+}
+
+/// Something that only its owner may use.
+fn closed(path: &Path) -> Failure {
+    let shown = path.display();
+    let line = format!("{shown}: permission denied; run this as its owner, such as by sudo -u");
+    Failure::new(Failure::NO_PERMISSION, line)
+}
+
+/// No server runs where one must.
+pub(super) fn no_server() -> Failure {
+    let line = "no server runs on this data directory; start it with cupel serve";
+    Failure::new(Failure::UNAVAILABLE, line)
+}
+
+/// Whether a server takes calls at a control socket.
+fn is_served(socket: &Path) -> Result<bool, Failure> {
+    match UnixStream::connect(socket) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(closed(socket)),
+        Err(_) => Ok(false),
+    }
 }
 
 fn socket(data: &Path) -> PathBuf {
@@ -220,16 +284,16 @@ fn socket(data: &Path) -> PathBuf {
 }
 
 /// Through the socket of the server that runs on a directory, or through one of our own.
-fn directory(data: &Path) -> Result<Connection, Failure> {
+fn directory(data: &Path, file: Option<&Path>) -> Result<Connection, Failure> {
     let socket = socket(data);
     let until = Instant::now() + IN_USE_MAX;
     loop {
-        if UnixStream::connect(&socket).is_ok() {
+        if is_served(&socket)? {
             return Connection::local(&socket, None);
         }
         match DirectoryLock::take(data) {
             Ok(lock) => {
-                let config = config(data)?;
+                let config = config(data, file)?;
                 telemetry::start_logs(config.log_format, "warn,actix_server=error,actix_http=off");
                 let alone = Alone::start(config, lock)?;
                 return Connection::local(&socket, Some(alone));
@@ -243,7 +307,7 @@ fn directory(data: &Path) -> Result<Connection, Failure> {
 }
 
 /// Configuration as the server of this directory reads it, environment included.
-fn config(data: &Path) -> Result<Config, Failure> {
+fn config(data: &Path, file: Option<&Path>) -> Result<Config, Failure> {
     #[derive(Parser)]
     struct Environment {
         #[command(flatten)]
@@ -253,6 +317,7 @@ fn config(data: &Path) -> Result<Config, Failure> {
     let written = written.map_err(|error| Failure::new(Failure::CONFIGURATION, error))?;
     let flags = Flags {
         data: Some(data.to_owned()),
+        config: file.map(Path::to_owned).or(written.flags.config),
         ..written.flags
     };
     Ok(Config::load(&flags)?)

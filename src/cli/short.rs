@@ -122,14 +122,8 @@ impl Short {
         };
         match what {
             What::List { limit } => {
-                let pages = Pages {
-                    request: &Request::get(["short-links"]),
-                    member: "short_links",
-                    limit,
-                    after: None,
-                    follow: false,
-                };
-                pages.print(&ask, COLUMNS)
+                let request = Request::get(["short-links"]);
+                Pages::of(&request, "short_links", limit).print(&ask, COLUMNS)
             }
             What::Show { code } => ask.one(&Request::get(path(&code)).about(&code), COLUMNS),
             What::Create {

@@ -42,6 +42,8 @@ const CALLS: &[(&str, &str)] = &[
     ("POST /probes", "doctor"),
     ("GET /probes/{token}", "doctor"),
     ("POST /keys", "keys create"),
+    ("GET /keys", "keys list"),
+    ("POST /keys/{id}/revoke", "keys withdraw"),
     ("GET /key-ring", "keys ring"),
     ("POST /key-ring/rotate", "keys rotate"),
     ("PATCH /key-ring/{id}", "keys retire"),

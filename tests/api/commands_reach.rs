@@ -219,9 +219,19 @@ fn keys(place: &Place) {
         "read"
     );
     assert_eq!(place.says("keys ring"), "KEY  STATE\n  1  signing\n");
-    assert_eq!(place.json("keys rotate")["keys"][1]["state"], "signing");
-    assert_eq!(place.json("keys retire 1")["keys"][0]["state"], "aged");
-    assert_eq!(place.json("keys revoke 1")["keys"][0]["state"], "revoked");
+    assert_eq!(place.rows("keys rotate")[1]["state"], "signing");
+    assert_eq!(place.rows("keys retire 1")[0]["state"], "aged");
+    assert_eq!(place.rows("keys revoke 1")[0]["state"], "revoked");
+    let listed = place.rows("keys list");
+    let id = listed.last().unwrap()["id"].clone();
+    assert_eq!(listed.last().unwrap()["name"], "n");
+    let withdrawn = place.json(&format!("keys withdraw {id}"));
+    assert!(withdrawn["revoked_at"].is_string(), "{withdrawn}");
+    assert_eq!(place.rows("keys list").last(), Some(&withdrawn));
+    assert_eq!(
+        place.fails("keys withdraw 4711"),
+        (66, "cupel: API key 4711: no such API key\n".into())
+    );
     let (code, line) = place.fails("keys revoke 2");
     assert!(
         code == 65 && line.contains("key 2 signs new tokens"),

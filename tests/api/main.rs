@@ -22,6 +22,7 @@ mod commands;
 mod commands_help;
 mod commands_mint;
 mod commands_reach;
+mod commands_refusals;
 mod commands_remote;
 mod commands_resume;
 mod configuration;

@@ -1,5 +1,6 @@
 //! What can be seen from the configuration and the data directory.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -47,7 +48,12 @@ fn keys(data: &Path) -> Finding {
     match std::fs::metadata(&ring) {
         Err(error) => {
             let detail = format!("{}: {error}", ring.display());
-            let remedy = "put the keys back from their backup; new ones know no link ever mailed";
+            let remedy = match error.kind() {
+                ErrorKind::NotFound => {
+                    "put the keys back from their backup; new ones know no link ever mailed"
+                }
+                _ => "ask as the owner of the data directory",
+            };
             Finding::wrong(check, detail, remedy)
         }
         Ok(about) if about.permissions().mode() & 0o077 != 0 => {

@@ -25,9 +25,6 @@ use super::sheet::harmless;
 pub(super) struct Doctor {
     #[command(flatten)]
     ask: Ask,
-    /// Configuration file, where no server runs [default: DIR/cupel.toml if there is one]
-    #[arg(long, value_name = "FILE")]
-    config: Option<std::path::PathBuf>,
     /// Look up no name and send no request
     #[arg(long)]
     offline: bool,
@@ -77,45 +74,53 @@ impl Finding {
             ..Self::warning(check, detail, remedy)
         }
     }
+
+    /// What could not be looked at.
+    fn failed(check: &'static str, why: &Failure) -> Self {
+        Self::wrong(check, why.line.clone(), "mend that, and ask again")
+    }
 }
 
 impl Doctor {
     pub(super) fn run(self) -> Result<(), Failure> {
         let running = match &self.ask.reach {
-            Reach::Directory(_) if self.ask.reach.running()?.is_none() => None,
+            Reach::Directory { .. } if self.ask.reach.running()?.is_none() => None,
             reach => Some(reach.open()?),
         };
         // A server may have been started with flags that nobody else knows.
         let config = match (&self.ask.reach, &running) {
-            (Reach::Directory(_), Some(server)) => Some(way::configuration(server)?),
-            (Reach::Directory(data), None) => Some(Config::load(&Flags {
+            (Reach::Directory { .. }, Some(server)) => Some(way::configuration(server)?),
+            (Reach::Directory { data, config }, None) => Some(Config::load(&Flags {
                 data: Some(data.clone()),
-                config: self.config.clone(),
+                config: config.clone(),
                 ..Flags::default()
             })?),
             // Its files are elsewhere; what it does can be seen all the same.
             (Reach::Server { .. }, _) => None,
         };
-        let probe = running.as_ref().map(way::ask).transpose()?;
+        let mut findings = Vec::new();
+        let probe = running.as_ref().map(way::ask).transpose();
+        let probe = probe.unwrap_or_else(|failure| {
+            findings.push(Finding::failed("way", &failure));
+            None
+        });
         let used = probe.as_ref().map(|probe| probe.base_url.clone());
         let base_url = used.or_else(|| config.as_ref()?.base_url.clone());
-        let mut findings = Vec::new();
         if let Some(mut config) = config {
             config.base_url.clone_from(&base_url);
             checks::all(&config, &mut findings);
         }
-        match (running, probe) {
-            (Some(server), Some(probe)) => {
-                way::health(&server, &mut findings)?;
-                if !self.offline {
-                    way::walk(&server, &probe, &self.ask.reach, &mut findings)?;
-                }
-            }
-            _ => findings.push(Finding::warning(
+        match &running {
+            Some(server) => way::health(server, &mut findings),
+            None => findings.push(Finding::warning(
                 "server",
                 "no server runs on this data directory",
                 "start it with cupel serve, and ask again: what readers reach was not looked at",
             )),
+        }
+        if let (Some(server), Some(probe), false) = (&running, &probe, self.offline) {
+            let walked = way::walk(server, probe, &self.ask.reach, &mut findings);
+            findings.extend(walked.err().map(|error| Finding::failed("way", &error)));
         }
         let headers = base_url.as_deref().and_then(list_unsubscribe);
         self.print(&findings, base_url.as_deref(), headers.as_deref())?;

@@ -54,8 +54,11 @@ pub(super) fn configuration(server: &Connection) -> Result<Config, Failure> {
 }
 
 /// What the server says of itself.
-pub(super) fn health(server: &Connection, findings: &mut Vec<Finding>) -> Result<(), Failure> {
-    let answer = server.ready()?;
+pub(super) fn health(server: &Connection, findings: &mut Vec<Finding>) {
+    let answer = match server.ready() {
+        Ok(answer) => answer,
+        Err(failure) => return findings.push(Finding::failed("server", &failure)),
+    };
     let parts = answer.get("parts").and_then(Value::as_object);
     let before = findings.len();
     for (name, part) in parts.into_iter().flatten() {
@@ -75,7 +78,6 @@ pub(super) fn health(server: &Connection, findings: &mut Vec<Finding>) -> Result
     if findings.len() == before {
         findings.push(Finding::ok("server", "every part is well"));
     }
-    Ok(())
 }
 
 /// Looks the host up, sends the request, and reads how it looked over there.

@@ -47,9 +47,9 @@ impl Replay {
             true => None,
             false => Some(self.local.lock()?),
         };
-        let data = &self.local.data;
+        let data = self.local.data();
         let outlook = rt::System::new()
-            .block_on(Outlook::of(data, &survey))
+            .block_on(Outlook::of(&data, &survey))
             .map_err(failed)?;
         let Some(outlook) = outlook else {
             let what = "no database here; put back its backup, or start the server once";
@@ -78,7 +78,7 @@ impl Replay {
     /// Configuration as the server reads it, without what only serving needs.
     fn flags(&self) -> Flags {
         Flags {
-            data: Some(self.local.data.clone()),
+            data: Some(self.local.data()),
             config: self.config.clone(),
             listen: Some("127.0.0.1:0".to_owned()),
             control: Some("127.0.0.1:0".to_owned()),
