@@ -9,7 +9,6 @@ use actix_web::{rt, web as actix};
 use anyhow::Context as _;
 
 use crate::listen::{Authority, CertificateFiles, Certificates};
-use crate::network::FileStamp;
 use crate::shutdown::Stop;
 use crate::web::{CertificateState, Parts};
 
@@ -58,11 +57,10 @@ async fn housekeeping(
     stop: Stop,
 ) {
     let table = parts.config.network_table.clone();
-    let mut stamp = FileStamp::default();
     let mut refused = vec![String::new(); certificates.len()];
     while !stop.asked() {
         if let Some(table) = &table {
-            match parts.networks.reload_if_changed(table, &mut stamp) {
+            match parts.networks.reload_if_changed(table) {
                 Ok(true) => {
                     tracing::info!(table = %table.display(), "app: took over a new ASN table");
                 }

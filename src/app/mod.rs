@@ -320,17 +320,13 @@ fn settle_options(config: &Config, rules: &RuleSet) -> SettleOptions {
 
 fn networks(table: Option<&Path>) -> anyhow::Result<Networks> {
     let lists = NetworkLists::shipped()?;
-    let named = table
-        .map(AsnTable::open)
-        .transpose()
-        .unwrap_or_else(|error| {
-            // Readers come first: a broken table costs judgement, not redirects.
-            tracing::error!(%error, "app: using the shipped ASN table instead");
-            None
-        });
-    let table = match named {
-        Some(table) => table,
-        None => AsnTable::shipped()?,
+    let Some(table) = table else {
+        return Ok(Networks::new(AsnTable::shipped()?, lists));
     };
-    Ok(Networks::new(table, lists))
+    let (networks, refused) = Networks::open(table, lists)?;
+    if let Some(error) = refused {
+        // Readers come first: a broken table costs judgement, not redirects.
+        tracing::error!(%error, "app: using the shipped ASN table instead");
+    }
+    Ok(networks)
 }

@@ -16,23 +16,27 @@ mod reload;
 mod table;
 
 use std::net::IpAddr;
+use std::sync::Mutex;
 
 use arc_swap::ArcSwap;
 
 pub use build::{BuildReport, build};
 pub use error::NetworkError;
 pub use lists::NetworkLists;
-pub use reload::FileStamp;
 pub use table::{AsnTable, TABLE_FILE_BYTES_MAX};
 
 use crate::domain::network::NetworkFacts;
 use crate::domain::time::Micros;
+
+use reload::Seen;
 
 /// The tables in use. The ASN table can be replaced at any time without stopping a reader.
 #[derive(Debug)]
 pub struct Networks {
     table: ArcSwap<AsnTable>,
     lists: NetworkLists,
+    /// The file that the table is from, or that was refused last.
+    seen: Mutex<Seen>,
 }
 
 impl Networks {
@@ -42,6 +46,7 @@ impl Networks {
         Self {
             table: ArcSwap::from_pointee(table),
             lists,
+            seen: Mutex::default(),
         }
     }
 

@@ -5,17 +5,16 @@ use std::fs::{File, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::PoisonError;
 
 use super::Networks;
 use super::error::NetworkError;
+use super::lists::NetworkLists;
 use super::table::AsnTable;
 
 /// What a file looked like when it was last considered, whether or not it was taken over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FileStamp(Seen);
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Seen {
+pub(super) enum Seen {
     #[default]
     Never,
     Absent,
@@ -28,52 +27,77 @@ enum Seen {
     },
 }
 
-impl FileStamp {
+impl Seen {
     fn of(file: &Metadata) -> Self {
-        Self(Seen::As {
+        Self::As {
             modified_s: file.mtime(),
             modified_ns: file.mtime_nsec(),
             bytes: file.len(),
             device: file.dev(),
             inode: file.ino(),
-        })
+        }
     }
 }
 
 impl Networks {
-    /// Takes the table over from `path` if the file there is not the one that `last` tells of,
-    /// and says whether it did. A new `FileStamp::default()` takes over any file.
+    /// Facts from these lists and from the table in a file; from the shipped one while the file
+    /// cannot be used, and why it cannot.
     ///
     /// # Errors
-    /// A file that is gone, unreadable or refused; the table in use stays. `last` tells of that
-    /// file from then on, so that the same failure is reported once and not tried again before
-    /// the file changes.
-    pub fn reload_if_changed(
-        &self,
+    /// Only if the program was built from damaged data.
+    pub fn open(
         path: &Path,
-        last: &mut FileStamp,
-    ) -> Result<bool, NetworkError> {
-        let unreadable = |source| NetworkError::Io {
-            path: path.to_owned(),
-            action: "read",
-            source,
+        lists: NetworkLists,
+    ) -> Result<(Self, Option<NetworkError>), NetworkError> {
+        let mut seen = Seen::Never;
+        let (table, refused) = match read_if_changed(path, &mut seen) {
+            Ok(table) => (table, None),
+            Err(error) => (None, Some(error)),
         };
-        let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
-        let (stamp, file) = match opened {
-            Ok((metadata, file)) => (FileStamp::of(&metadata), Ok(file)),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                (FileStamp(Seen::Absent), Err(error))
-            }
-            // Not known whether it changed: said each time until it can be read.
-            Err(error) => return Err(unreadable(error)),
+        let table = table.map_or_else(AsnTable::shipped, Ok)?;
+        let networks = Self {
+            seen: seen.into(),
+            ..Self::new(table, lists)
         };
-        if stamp == *last {
-            return Ok(false);
-        }
-        *last = stamp;
-        self.replace(AsnTable::read(&mut file.map_err(unreadable)?, path)?);
-        Ok(true)
+        Ok((networks, refused))
     }
+
+    /// Takes the table over from `path` if the file there is another than when it was last looked
+    /// at, and says whether it did.
+    ///
+    /// # Errors
+    /// A file that is gone, unreadable or refused; the table in use stays. The same failure is
+    /// reported once, and the file not tried again before it changes.
+    pub fn reload_if_changed(&self, path: &Path) -> Result<bool, NetworkError> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = read_if_changed(path, &mut seen)?;
+        let changed = table.is_some();
+        if let Some(table) = table {
+            self.replace(table);
+        }
+        Ok(changed)
+    }
+}
+
+/// The table in a file that is not the one that `last` tells of.
+fn read_if_changed(path: &Path, last: &mut Seen) -> Result<Option<AsnTable>, NetworkError> {
+    let unreadable = |source| NetworkError::Io {
+        path: path.to_owned(),
+        action: "read",
+        source,
+    };
+    let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
+    let (seen, file) = match opened {
+        Ok((metadata, file)) => (Seen::of(&metadata), Ok(file)),
+        Err(error) if error.kind() == ErrorKind::NotFound => (Seen::Absent, Err(error)),
+        // Not known whether it changed: said each time until it can be read.
+        Err(error) => return Err(unreadable(error)),
+    };
+    if seen == *last {
+        return Ok(None);
+    }
+    *last = seen;
+    AsnTable::read(&mut file.map_err(unreadable)?, path).map(Some)
 }
 
 #[cfg(test)]
@@ -92,8 +116,7 @@ mod tests {
         };
         let networks = Networks::shipped().unwrap();
         let asn = || networks.facts("10.0.0.1".parse().unwrap()).asn;
-        let mut last = FileStamp::default();
-        let mut reload = || networks.reload_if_changed(&path("asn.cupel"), &mut last);
+        let reload = || networks.reload_if_changed(&path("asn.cupel"));
 
         assert!(reload().is_err(), "absent");
         assert!(!reload().unwrap(), "still absent");
