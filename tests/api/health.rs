@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, eventually};
+use crate::harness::{Server, cupel, eventually, run};
 
 /// Status and text.
 fn ask(server: &Server, path: &str) -> (u16, String) {
@@ -80,6 +80,14 @@ fn a_store_that_is_away_is_named_and_the_rest_is_well() {
         (&json!(false), &json!(true))
     );
     assert_eq!(ask(&server, "/livez").0, 200, "the process lives");
+    let data = server.data.to_str().unwrap();
+    let health = |flags: &[&str]| run(cupel().args(["health", "--data", data]).args(flags));
+    assert_eq!(health(&[]).0, 69);
+    assert_eq!(
+        health(&["--live"]),
+        (0, "alive\n".to_owned(), String::new())
+    );
+    assert_eq!(health(&["--live", "--json"]).1, "{\"live\":true}\n");
     std::fs::rename(&away, &here).unwrap();
     eventually(
         "ready",
