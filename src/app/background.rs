@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::rt::signal::unix::{SignalKind, signal};
 use actix_web::{rt, web as actix};
 use tracing::Instrument as _;
 
@@ -17,6 +16,8 @@ use crate::settle::{Progress, SettleError, Settler};
 use crate::shutdown::Stop;
 use crate::store::{Store, StoreError};
 use crate::web::{self, Parts};
+
+use super::watched::Thread;
 
 /// How often new hits are looked for.
 const SETTLE_EVERY: Duration = Duration::from_millis(100);
@@ -35,84 +36,25 @@ pub(super) struct JournalThreads {
     syncer: Thread,
 }
 
-struct Thread {
-    stop: Stop,
-    handle: std::thread::JoinHandle<()>,
-}
-
-impl Thread {
-    /// Starts one; its end is the end of `all`.
-    fn start(
-        name: &str,
-        all: Stop,
-        work: impl FnOnce(&dyn Fn() -> bool) + Send + 'static,
-    ) -> std::io::Result<Self> {
-        let stop = Stop::default();
-        let asked = stop.clone();
-        let handle = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || {
-                let _asked = AskWhenDropped(all);
-                work(&|| asked.asked());
-            })?;
-        Ok(Self { stop, handle })
-    }
-
-    fn stop(self) {
-        self.stop.ask();
-        let name = self.handle.thread().name().map(str::to_owned);
-        if self.handle.join().is_err() {
-            tracing::error!(name, "app: a thread had died");
-        }
-    }
-}
-
 impl JournalThreads {
     /// Starts them; the end of one is the end of `all`.
     pub(super) fn start(journal: &Arc<Journal>, all: &Stop) -> std::io::Result<Self> {
         let (drainer, syncer) = (journal.drainer(), journal.syncer());
         Ok(Self {
-            drainer: Thread::start("journal-drain", all.clone(), |stopped| drainer.run(stopped))?,
-            syncer: Thread::start("journal-sync", all.clone(), |stopped| syncer.run(stopped))?,
+            drainer: Thread::start("journal-drain", all, |stop| drainer.run(&|| stop.asked()))?,
+            syncer: Thread::start("journal-sync", all, |stop| syncer.run(&|| stop.asked()))?,
         })
     }
 
     /// Drains what is left, then syncs it.
-    pub(super) fn stop(self) {
-        self.drainer.stop();
-        self.syncer.stop();
-    }
-}
-
-/// Asks everything to stop when it is dropped: by the end of a part, or its panic.
-pub(super) struct AskWhenDropped(pub(super) Stop);
-
-impl Drop for AskWhenDropped {
-    fn drop(&mut self) {
-        self.0.ask();
-    }
-}
-
-/// The first signal asks for an orderly stop, the second ends the process.
-pub(super) async fn stop_on_signal(stop: Stop) {
-    let terminate = signal(SignalKind::terminate());
-    let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("app: signals cannot be heard");
-        return;
-    };
-    loop {
-        let heard = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
-        if stop.asked() {
-            tracing::warn!(signal = heard, "app: asked again, stopping at once");
-            // The journal holds every answered hit; nothing is lost by leaving now.
-            std::process::exit(0);
-        }
-        tracing::info!(signal = heard, "app: stopping");
-        stop.ask();
+    ///
+    /// # Errors
+    /// One of them had died.
+    pub(super) fn stop(self) -> anyhow::Result<()> {
+        let drained = self.drainer.stop();
+        // Also after a drainer that died: what it wrote is to be on the disk.
+        let synced = self.syncer.stop();
+        drained.and(synced)
     }
 }
 
@@ -126,7 +68,6 @@ pub(super) async fn settle_loop(
     let mut settled_to = 0;
     let mut pages_lost = 0;
     let mut expired: Option<Instant> = None;
-    parts.settling.current(parts.clock.now());
     while !stop.asked() {
         let now = parts.clock.now();
         settler.turn_day_keys(now);
@@ -141,15 +82,15 @@ pub(super) async fn settle_loop(
             close_store(&parts, &data).await;
             reopen_store(&parts, &data).await;
         }
-        if parts.live.load().settle_paused {
-            wait(STORE_RETRY, &stop).await;
-            continue;
-        }
         let Some(store) = parts.store.load_full() else {
             wait(STORE_RETRY, &stop).await;
             reopen_store(&parts, &data).await;
             continue;
         };
+        if parts.live.load().settle_paused {
+            wait(STORE_RETRY, &stop).await;
+            continue;
+        }
         match round(&parts, &mut settler, &store, now).await {
             Ok(progress) => {
                 settled_to = progress.position;
@@ -178,12 +119,11 @@ async fn round(
     store: &Store,
     now: Micros,
 ) -> Result<Progress, SettleError> {
-    let (waiting, _) = parts.settling.waiting(parts.journal.synced_to(), now);
-    let span = if waiting > 0 {
-        tracing::info_span!("settle", waiting)
-    } else {
+    let waiting = parts.settling.waiting(parts.journal.synced_to(), now);
+    let span = match waiting {
+        Some((waiting @ 1.., _)) => tracing::info_span!("settle", waiting),
         // Ten times a second there is nothing to tell.
-        tracing::Span::none()
+        _ => tracing::Span::none(),
     };
     let began = Instant::now();
     let progress = settler.round(store, now).instrument(span).await?;
@@ -207,9 +147,14 @@ pub(super) async fn last_settle(parts: &Parts, settler: &mut Settler) {
         return;
     };
     let rounds = async {
-        while let Ok(progress) = settler.round(&store, parts.clock.now()).await {
-            if !progress.more {
-                return;
+        loop {
+            match settler.round(&store, parts.clock.now()).await {
+                Ok(Progress { more: true, .. }) => {}
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "app: settling failed; hits wait in the journal");
+                    return;
+                }
             }
         }
     };
@@ -308,6 +253,8 @@ pub(super) async fn open_store(parts: &Parts, data: &Path) -> Result<(), StoreEr
     }
     let (_, position) = store.edge(parts.journal.edge(), now).await?;
     parts.journal.skip_to(position.sequence);
+    let settling = &parts.settling;
+    settling.reached(position.sequence, position.settled_to, None);
     parts.store.store(Some(Arc::new(store)));
     Ok(())
 }

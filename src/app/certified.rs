@@ -31,12 +31,8 @@ impl Certified {
         if let Some(acme) = config.acme.clone() {
             let (directory, empty) = (config.data.join("acme"), Arc::<Certificates>::default());
             certified.public = Some(Arc::clone(&empty));
-            certified.authority = Some(Authority::open(
-                acme,
-                directory,
-                empty,
-                Arc::clone(answers),
-            )?);
+            let authority = Authority::open(acme, directory, empty, Arc::clone(answers));
+            certified.authority = Some(authority);
         }
         Ok(certified)
     }

@@ -21,6 +21,17 @@ pub enum DirectoryError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// It holds what is not cupel's, and cupel never used it.
+    #[error(
+        "{path} holds {found} and was never a data directory of cupel; name one that is new or \
+         empty with --data, or put a cupel.toml into it"
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// Name of a file in it.
+        found: String,
+    },
     /// Another process uses it.
     #[error("data directory {path} is in use by another cupel; stop that one first")]
     InUse {
@@ -36,10 +47,10 @@ pub struct DirectoryLock {
 }
 
 impl DirectoryLock {
-    /// Makes the directory if it is missing, and takes it.
+    /// Makes the directory if it is missing, and takes it; with it goes the access of others.
     ///
     /// # Errors
-    /// It cannot be written, or another process has it.
+    /// It cannot be written, is used for something else, or another process has it.
     pub fn take(data: &Path) -> Result<Self, DirectoryError> {
         let unwritable = |source| DirectoryError::Unwritable {
             path: data.to_owned(),
@@ -51,11 +62,17 @@ impl DirectoryLock {
             .mode(0o700)
             .create(data)
             .map_err(unwritable)?;
-        // Addresses of readers and the keys lie in it, whoever made it.
-        let private = fs::Permissions::from_mode(0o700);
-        let made_private = fs::set_permissions(data, private);
+        if !is_used(data)
+            && let Some(found) = foreign(data).map_err(unwritable)?
+        {
+            return Err(DirectoryError::Foreign {
+                path: data.to_owned(),
+                found,
+            });
+        }
+        make_private(data).map_err(unwritable)?;
         let path = data.join("lock");
-        let file = match made_private.and_then(|()| writable(&path)) {
+        let file = match writable(&path) {
             // A disk that can only be read now holds links all the same.
             Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => File::open(&path),
             file => file,
@@ -71,6 +88,51 @@ impl DirectoryLock {
     }
 }
 
+/// What a start that failed leaves in a directory, and what a new disk has.
+const BEFORE_USE: [&str; 2] = ["lock", "lost+found"];
+
+/// Something in a directory that nobody has put there for cupel: such as all that lies in `/tmp`.
+/// Where a `cupel.toml` lies the directory is meant, with certificates and whatever else.
+fn foreign(data: &Path) -> std::io::Result<Option<String>> {
+    if data.join("cupel.toml").exists() {
+        return Ok(None);
+    }
+    for entry in fs::read_dir(data)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if !BEFORE_USE.contains(&name.as_str()) {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+/// Takes others' access away, whoever gave it: addresses of readers and the keys lie there. Where
+/// that is not for us to do it is said, and no reason not to serve.
+fn make_private(data: &Path) -> std::io::Result<()> {
+    let mode = fs::metadata(data)?.permissions().mode();
+    // What is sticky is shared on purpose, such as /tmp.
+    let shared = mode & 0o1000 != 0;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    if !shared {
+        match fs::set_permissions(data, fs::Permissions::from_mode(0o700)) {
+            // Its owner is somebody else, and lets us in by our group; or its disk is read-only.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+                ) => {}
+            done => return done,
+        }
+    }
+    if mode & 0o007 != 0 {
+        let data = data.display();
+        tracing::warn!(%data, "app: others may open the data directory; take their access away");
+    }
+    Ok(())
+}
+
 fn writable(path: &Path) -> std::io::Result<File> {
     OpenOptions::new()
         .write(true)
@@ -83,11 +145,15 @@ fn writable(path: &Path) -> std::io::Result<File> {
 /// What only a directory that was served has.
 const TRACES: [&str; 3] = ["store-created", "catalogue", "journal/edge"];
 
-/// Whether a directory was ever used as a data directory.
+/// Whether a directory was ever used as a data directory; one that we may not look into may be.
 #[must_use]
 pub fn is_used(data: &Path) -> bool {
     let made = ["keys"].iter().chain(&TRACES);
-    made.into_iter().any(|trace| data.join(trace).exists())
+    made.into_iter().any(|trace| may_exist(&data.join(trace)))
+}
+
+fn may_exist(path: &Path) -> bool {
+    path.try_exists().unwrap_or(true)
 }
 
 /// The key ring of a data directory; made only where nothing can have been signed yet.
@@ -95,7 +161,7 @@ pub fn is_used(data: &Path) -> bool {
 /// # Errors
 /// It cannot be read or made, or is missing from a directory that was used.
 pub fn open_key_ring(data: &Path) -> Result<KeyRing, KeyRingError> {
-    let fresh = TRACES.iter().all(|trace| !data.join(trace).exists());
+    let fresh = TRACES.iter().all(|trace| !may_exist(&data.join(trace)));
     KeyRing::open(&data.join("keys"), fresh)
 }
 

@@ -15,36 +15,38 @@ use crate::web::{CertificateState, Parts};
 use super::background::wait;
 use super::certified::Certified;
 use super::supervisor;
+use super::watched::with_all;
 
 /// How often files that may change are looked at.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Tasks that take over what changes.
-pub(super) struct Keeping {
-    files: JoinHandle<()>,
-    reloading: JoinHandle<()>,
-    certifying: JoinHandle<()>,
-}
+/// Tasks that take over what changes, by name.
+pub(super) struct Keeping([(&'static str, JoinHandle<()>); 3]);
 
 impl Keeping {
     pub(super) fn start(parts: &actix::Data<Parts>, certified: Certified, stop: &Stop) -> Self {
         let listeners = [("public", certified.public), ("control", certified.control)];
         let (parts, stop) = (parts.clone(), stop.clone());
         let certifying = certify(certified.authority, parts.clone(), stop.clone());
-        Self {
-            certifying: rt::spawn(certifying),
-            reloading: rt::spawn(reload_on_signal(parts.clone(), stop.clone())),
-            files: rt::spawn(housekeeping(parts, listeners, certified.files, stop)),
-        }
+        let reloading = reload_on_signal(parts.clone(), stop.clone());
+        let files = housekeeping(parts, listeners, certified.files, stop.clone());
+        Self([
+            ("certifying", rt::spawn(with_all(certifying, stop.clone()))),
+            ("reloading", rt::spawn(with_all(reloading, stop.clone()))),
+            ("housekeeping", rt::spawn(with_all(files, stop))),
+        ])
     }
 
     /// Waits until they have stopped.
+    ///
+    /// # Errors
+    /// One of them had died.
     pub(super) async fn end(self) -> anyhow::Result<()> {
-        self.files.await.context("housekeeping")?;
-        self.reloading.await.context("reloading")?;
-        // An order may be waiting for its authority; it begins anew at the next start.
-        self.certifying.abort();
-        Ok(())
+        let mut ended = Ok(());
+        for (name, task) in self.0 {
+            ended = ended.and(task.await.context(name));
+        }
+        ended
     }
 }
 
@@ -120,10 +122,14 @@ fn take_certificate(files: &mut CertificateFiles, into: &Certificates, refused: 
 /// Sees to it that an authority's certificate is there, where one is asked for.
 async fn certify(authority: Option<Authority>, parts: actix::Data<Parts>, stop: Stop) {
     let Some(mut authority) = authority else {
-        return;
+        return stop.wait().await;
     };
     while !stop.asked() {
-        let again = authority.look(parts.clock.now()).await;
+        let again = tokio::select! {
+            again = authority.look(parts.clock.now()) => again,
+            // An order may be waiting for its authority; it begins anew at the next start.
+            () = stop.wait() => return,
+        };
         wait(again, &stop).await;
     }
 }
@@ -132,7 +138,7 @@ async fn certify(authority: Option<Authority>, parts: actix::Data<Parts>, stop: 
 async fn reload_on_signal(parts: actix::Data<Parts>, stop: Stop) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else {
         tracing::error!("app: SIGHUP cannot be heard");
-        return;
+        return stop.wait().await;
     };
     loop {
         tokio::select! {

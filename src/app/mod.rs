@@ -13,6 +13,7 @@ mod directory;
 mod housekeeping;
 mod replay;
 mod supervisor;
+mod watched;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,15 +40,13 @@ use crate::shutdown::Stop;
 use crate::store::Scope;
 use crate::web::{self, LastReload, NewKey, Pages, Parts};
 
-use background::{
-    AskWhenDropped, JournalThreads, LAST_SETTLE_MAX, last_settle, open_store, settle_loop,
-    stop_on_signal,
-};
+use background::{JournalThreads, LAST_SETTLE_MAX, last_settle, open_store, settle_loop};
 use directory::{CONTROL_SOCKET, control_socket, remove_socket};
 
 use certified::Certified;
 use housekeeping::Keeping;
 use supervisor::Supervisor;
+use watched::{Thread, with_all};
 
 pub use ahead::{in_order, stop_when_interrupted};
 pub use alone::Alone;
@@ -118,6 +117,7 @@ impl App {
             acme,
             certificates: ArcSwap::default(),
             probe: web::Probe::default(),
+            started_at: Clock.now(),
             last_reload: Mutex::new(LastReload::at_start(&config, Clock.now())),
             pages: ArcSwap::from_pointee(Pages::new(&config.live)?),
             live: Arc::new(ArcSwap::from_pointee(config.live.clone())),
@@ -136,6 +136,7 @@ impl App {
             data,
             _lock: lock,
         };
+        app.parts.settling.current(app.parts.started_at);
         if let Err(error) = open_store(&app.parts, &app.data).await {
             tracing::error!(%error, "app: no store yet; links come from the local copy");
         }
@@ -173,11 +174,16 @@ impl App {
         &self.parts.journal
     }
 
-    /// The API key of a first start, if none was ever made.
+    /// Makes the API key of a first start, if none was ever made. `hand_over` has it before it is
+    /// of use: one that its owner never saw would stand in the way of another for ever. What
+    /// `hand_over` gave.
     ///
     /// # Errors
-    /// The store does not take it.
-    pub async fn first_key(&self) -> anyhow::Result<Option<NewKey>> {
+    /// The key cannot be handed over, or the store does not take it; the next start makes another.
+    pub async fn first_key<T>(
+        &self,
+        hand_over: impl FnOnce(&NewKey) -> std::io::Result<T>,
+    ) -> anyhow::Result<Option<T>> {
         let Some(store) = self.parts.store.load_full() else {
             return Ok(None);
         };
@@ -185,17 +191,18 @@ impl App {
             return Ok(None);
         }
         let key = NewKey::random()?;
+        let handed_over = hand_over(&key).context("admin.key")?;
         let now = self.parts.clock.now();
         store
             .create_api_key("first start", Scope::Admin, &key.hash(), now)
             .await?;
-        Ok(Some(key))
+        Ok(Some(handed_over))
     }
 
     /// Serves until told to stop, then stops in order.
     ///
     /// # Errors
-    /// A listener cannot be used, or a part ended by itself.
+    /// A listener cannot be used, or a part ended by itself; all the others have stopped in order.
     pub async fn serve(self, stop: Stop) -> anyhow::Result<()> {
         let Self {
             parts,
@@ -210,14 +217,17 @@ impl App {
             mut control,
         } = listeners;
         // A command that serves itself heeds signals as commands do.
-        let signals = (!public.is_empty() || !control.is_empty())
-            .then(|| rt::spawn(stop_on_signal(stop.clone())));
+        let signals = !public.is_empty() || !control.is_empty();
         control.extend(control_socket(&data));
         if control.is_empty() {
             anyhow::bail!("{} takes no control socket", data.display());
         }
         let supervisor = Supervisor::named();
         let begins = supervisor.on_worker(&stop);
+        let (longest, asked) = (stop_max(&parts.config), stop.clone());
+        let supervising = Thread::start("supervisor", &stop, move |over| {
+            supervisor.run(signals, longest, &asked, over);
+        })?;
         let public = serve_public(public, &parts, certificates.public.as_ref(), begins)?;
         let local = data.join(CONTROL_SOCKET);
         let control = serve_control(control, &local, &parts, certificates.control.as_ref())?;
@@ -234,8 +244,7 @@ impl App {
         let public = public.map(|public| rt::spawn(with_all(public, stop.clone())));
         let control = rt::spawn(with_all(control, stop.clone()));
         let keeping = Keeping::start(&parts, certificates, &stop);
-        let telling = supervisor.keep_told(stop.clone(), stop_max(&parts.config));
-        let telling = rt::spawn(telling);
+        supervisor::serving();
         stop.wait().await;
         stop_listening(&parts, readers, handles).await;
         let ended = match public {
@@ -243,24 +252,21 @@ impl App {
             None => Ok(Ok(())),
         };
         let ended_too = control.await;
-        keeping.end().await?;
+        let kept = keeping.end().await;
         let mut settled = settling.await.context("settling");
-        // Its last sync may take long; signals are heard meanwhile.
-        rt::task::spawn_blocking(move || journal.stop())
-            .await
-            .context("journal")?;
+        let written = journal.stop();
         if let Ok(settler) = &mut settled {
             last_settle(&parts, settler).await;
         }
-        if let Some(signals) = signals {
-            signals.abort();
-        }
-        telling.abort();
         if let Some(store) = parts.store.swap(None) {
             store.close().await;
         }
         remove_socket(&data);
+        supervising.stop()?;
+        // Only now: whichever part failed, nothing that was answered is lost by it.
+        written?;
         settled?;
+        kept?;
         ended.context("public listener")??;
         ended_too.context("control listener")??;
         Ok(())
@@ -294,20 +300,16 @@ async fn stop_listening(parts: &Parts, readers: Option<ServerHandle>, all: Vec<S
         readers.pause().await;
         rt::time::sleep(LAST_WORDS).await;
     }
-    for handle in all {
-        handle.stop(true).await;
+    // Told at once, so that `http.stop_seconds_max` is over for both at the same time.
+    let stopping: Vec<_> = all.iter().map(|handle| handle.stop(true)).collect();
+    for stopped in stopping {
+        stopped.await;
     }
 }
 
 /// The longest that stopping takes, with something to spare for slow disks.
 fn stop_max(config: &Config) -> Duration {
-    config.http.drain + config.http.stop + LAST_SETTLE_MAX + LAST_SYNC_MAX
-}
-
-/// Runs a part; when it ends, by a panic too, everything is asked to.
-async fn with_all<T>(part: impl Future<Output = T>, stop: Stop) -> T {
-    let _asked = AskWhenDropped(stop);
-    part.await
+    config.http.drain + LAST_WORDS + config.http.stop + LAST_SETTLE_MAX + LAST_SYNC_MAX
 }
 
 fn settle_options(config: &Config, rules: &RuleSet) -> SettleOptions {

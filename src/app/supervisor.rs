@@ -1,5 +1,9 @@
 //! What the service manager is told, where one started the server (sd_notify(3)): that it serves,
-//! reads its configuration again, stops, and that the threads which answer readers still turn.
+//! reads its configuration again, stops, and that the threads which answer readers still turn; and
+//! the signals by which it asks for a stop.
+//!
+//! A thread of its own does both: settling and housekeeping may hang on a disk, and whoever runs
+//! beside them with them.
 //!
 //! A worker that has not turned for half of the watchdog's time is stuck, and so is what waits for
 //! it: then nothing is said, and the service manager starts the server anew. Disk and database have
@@ -10,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use actix_web::rt;
+use actix_web::rt::signal::unix::{SignalKind, signal};
 use sd_notify::NotifyState;
 
 use crate::shutdown::Stop;
@@ -25,6 +30,11 @@ pub(super) fn reloading<T>(reload: impl FnOnce() -> T) -> T {
     let done = reload();
     tell(&[NotifyState::Ready]);
     done
+}
+
+/// Says that requests are answered.
+pub(super) fn serving() {
+    tell(&[NotifyState::Ready]);
 }
 
 fn tell(states: &[NotifyState<'_>]) {
@@ -70,13 +80,25 @@ impl Supervisor {
         }
     }
 
-    /// Says that requests are answered, that all is well for as long as it is, and at `stop` that
-    /// stopping may take `longest`, whatever the unit says. Watched, it never ends: stopping may
-    /// take longer than the service manager's patience, and workers end by and by.
-    pub(super) async fn keep_told(self, stop: Stop, longest: Duration) {
-        tell(&[NotifyState::Ready]);
+    /// Tells the service manager how it is until all is `over`, and asks for a stop when a signal
+    /// does, if `signals` are to be heard. `longest` is what stopping may take, whatever the unit
+    /// says.
+    pub(super) fn run(&self, signals: bool, longest: Duration, stop: &Stop, over: &Stop) {
+        rt::System::new().block_on(async {
+            tokio::select! {
+                () = over.wait() => {}
+                () = stop_on_signal(stop), if signals => {}
+                () = self.keep_told(stop, longest) => {}
+            }
+        });
+    }
+
+    /// Says that all is well for as long as it is, and at `stop` that stopping may take `longest`.
+    /// It never ends: stopping may take longer than the service manager's patience, and workers end
+    /// by and by.
+    async fn keep_told(&self, stop: &Stop, longest: Duration) {
         match self.patience {
-            Some(patience) => self.watch(patience, &stop).await,
+            Some(patience) => self.watch(patience, stop).await,
             None => stop.wait().await,
         }
         let longest = u32::try_from(longest.as_micros()).unwrap_or(u32::MAX);
@@ -88,6 +110,7 @@ impl Supervisor {
             tell(&[NotifyState::Watchdog]);
             rt::time::sleep(patience / 4).await;
         }
+        std::future::pending().await
     }
 
     async fn watch(&self, patience: Duration, stop: &Stop) {
@@ -101,6 +124,29 @@ impl Supervisor {
             }
             wait(patience / 4, stop).await;
         }
+    }
+}
+
+/// The first signal asks for an orderly stop, the second ends the process. It never ends by itself.
+async fn stop_on_signal(stop: &Stop) {
+    let terminate = signal(SignalKind::terminate());
+    let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("app: signals cannot be heard");
+        return std::future::pending().await;
+    };
+    loop {
+        let heard = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        if stop.asked() {
+            tracing::warn!(signal = heard, "app: asked again, stopping at once");
+            // The journal holds every answered hit; nothing is lost by leaving now.
+            std::process::exit(0);
+        }
+        tracing::info!(signal = heard, "app: stopping");
+        stop.ask();
     }
 }
 

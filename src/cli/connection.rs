@@ -196,6 +196,14 @@ impl Connection {
         read.map_err(|_| self.not_ours(status))
     }
 
+    /// Hears whether the server answers at all.
+    pub(super) fn lives(&self) -> Result<(), Failure> {
+        match self.send(&Request::get(["livez"]), &["livez"])? {
+            (200, answer) if answer == b"ok\n" => Ok(()),
+            (status, _) => Err(self.not_ours(status)),
+        }
+    }
+
     fn send<S: AsRef<str>>(
         &self,
         request: &Request<'_>,

@@ -2,6 +2,7 @@
 
 use crate::app::DirectoryError;
 use crate::config::ConfigError;
+use crate::listen::CertificateError;
 use crate::resolve::KeyRingError;
 
 /// Something is wrong that one line can say, or each in one.
@@ -69,6 +70,7 @@ impl From<DirectoryError> for Failure {
         let code = match error {
             DirectoryError::Unwritable { .. } => Self::CANNOT_CREATE,
             DirectoryError::InUse { .. } => Self::TEMPORARY,
+            DirectoryError::Foreign { .. } => Self::CONFIGURATION,
         };
         Self::new(code, error)
     }
@@ -76,9 +78,9 @@ impl From<DirectoryError> for Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        // Keys that are missing or damaged are the operator's to put back.
-        let form = matches!(error.downcast_ref(), Some(KeyRingError::Form { .. }));
-        let code = if form {
+        // Keys and certificates that are missing or damaged are the operator's to put back.
+        let keys = matches!(error.downcast_ref(), Some(KeyRingError::Form { .. }));
+        let code = if keys || error.is::<CertificateError>() {
             Self::CONFIGURATION
         } else {
             Self::SOFTWARE

@@ -1,6 +1,6 @@
-//! `cupel health`: whether a server is ready, in one line; for checks of containers.
+//! `cupel health`: whether a server is ready or lives, in one line; for checks of containers.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Failure;
 use super::ask::Ask;
@@ -10,11 +10,15 @@ use super::sheet::harmless;
 /// Ask a running server whether it is ready; exit code 0 if it is, 69 if not
 ///
 /// Needs no key: it asks /readyz of --server, or of the server on the data directory. Redirects do
-/// not depend on it: a server that is not ready answers readers all the same.
+/// not depend on it: a server that is not ready answers readers all the same. What starts servers
+/// anew when they are not well must ask for --live.
 ///
 /// Example: cupel health --data /var/lib/cupel
 #[derive(Debug, clap::Args)]
 pub(super) struct Health {
+    /// Ask whether it lives (/livez), not whether it is ready
+    #[arg(long)]
+    live: bool,
     #[command(flatten)]
     ask: Ask,
 }
@@ -25,6 +29,16 @@ impl Health {
             let line = "no server runs on this data directory; start it with cupel serve";
             return Err(Failure::new(Failure::UNAVAILABLE, line));
         };
+        let mut lines = Lines::new();
+        if self.live {
+            connection.lives()?;
+            if self.ask.json {
+                lines.say(json!({"live": true}));
+            } else {
+                lines.say("alive");
+            }
+            return lines.finish();
+        }
         let answer = connection.ready()?;
         let ready = answer.get("ready").and_then(Value::as_bool);
         let Some(ready) = ready else {
@@ -32,7 +46,6 @@ impl Health {
             return Err(Failure::new(Failure::PROTOCOL, line));
         };
         let line = said(&answer);
-        let mut lines = Lines::new();
         if self.ask.json {
             lines.say(&answer);
         } else if ready {

@@ -9,6 +9,7 @@ use crate::config::{Config, Flags};
 use crate::listen::Listeners;
 use crate::shutdown::Stop;
 use crate::telemetry;
+use crate::web::NewKey;
 
 use super::Failure;
 
@@ -34,7 +35,7 @@ impl Serve {
         rt::System::new().block_on(async {
             let data = config.data.clone();
             let app = App::build(config, lock, listeners, metrics).await?;
-            announce(&app, &data).await?;
+            announce(&app, &data).await;
             Ok(app.serve(Stop::default()).await?)
         })
     }
@@ -76,7 +77,7 @@ fn say(line: &str) {
 }
 
 /// Says where everything is, on standard output, and hands over the first API key.
-async fn announce(app: &App, data: &std::path::Path) -> Result<(), Failure> {
+async fn announce(app: &App, data: &std::path::Path) {
     say(&format!("cupel {} serves", env!("CARGO_PKG_VERSION")));
     let base_url = app.base_url();
     for listener in &app.listeners().public {
@@ -88,17 +89,19 @@ async fn announce(app: &App, data: &std::path::Path) -> Result<(), Failure> {
         say(&format!("  control  {listener}/api/v1"));
     }
     say(&format!("  data     {}", data.display()));
-    match app.first_key().await {
-        Ok(Some(key)) if std::io::stdout().is_terminal() => {
-            say(&format!("  first API key, shown this once: {}", key.text()));
+    let hand_over = |key: &NewKey| {
+        if std::io::stdout().is_terminal() {
+            return Ok(format!(", shown this once: {}", key.text()));
         }
-        Ok(Some(key)) => {
-            let path = write_key_file(data, &key).map_err(anyhow::Error::from)?;
-            say(&format!("  first API key is in {}", path.display()));
-        }
+        Ok(format!(" is in {}", write_key_file(data, key)?.display()))
+    };
+    match app.first_key(hand_over).await {
+        Ok(Some(place)) => say(&format!("  first API key{place}")),
         Ok(None) => {}
-        Err(error) => tracing::warn!(%error, "serve: no first API key; see `cupel keys create`"),
+        Err(error) => {
+            let error = format!("{error:#}");
+            tracing::warn!(error, "serve: no first API key; see `cupel keys create`");
+        }
     }
     say("  ready");
-    Ok(())
 }

@@ -91,3 +91,20 @@ pub(super) fn base_url(text: &str) -> Result<String, String> {
         Err(wrong())
     }
 }
+
+/// A host, and a port where it is not the scheme's own, as a Host header names them; in lower case.
+pub(super) fn host_and_port(text: &str) -> Result<String, String> {
+    let host = text.to_ascii_lowercase();
+    let url = Url::parse(&format!("http://{host}")).ok();
+    // A port of 80 is left out of what is read, and what is not a host alone is read as more.
+    let same = |url: &Url| {
+        let read = url.authority();
+        read == host || host.strip_suffix(":80") == Some(read)
+    };
+    match url.filter(|url| usable_host(url) && same(url)) {
+        Some(_) => Ok(host),
+        None => Err(format!(
+            "{text:?} is no host such as t.example.com or t.example.com:8443"
+        )),
+    }
+}

@@ -211,18 +211,24 @@ impl Config {
         }
         let first = self.listen.first();
         let unnamed = first.is_some_and(|it| unspecified(it) || it.tcp().is_none());
-        if unnamed && self.base_url.is_none() && !layers.is_set("base_url") {
+        // With ACME they begin with its first host.
+        let named = layers.is_set("base_url") || self.acme.is_some();
+        if unnamed && !named {
             let what = "say what links begin with, such as https://t.example.com";
             layers.refuse("base_url", what);
         }
         let loopback = |it: &Address| it.tcp().is_none_or(|it| it.ip().is_loopback());
+        let in_clear = self.control_tls.is_none() || self.control.plain;
         // API keys would cross the network in clear text.
-        if !loopback(&self.control) && self.control_tls.is_none() && !self.control_without_tls {
-            let what = format!(
-                "{} is not a loopback address; set tls.control_certificate and tls.control_key, \
-                 or control_without_tls where the network itself is encrypted",
-                self.control.place
-            );
+        if in_clear && !loopback(&self.control) && !self.control_without_tls {
+            let remedy = match self.control_tls {
+                None => {
+                    "; set tls.control_certificate and tls.control_key, or control_without_tls \
+                     where the network itself is encrypted"
+                }
+                Some(_) => ", and http:// makes it clear text; take http:// away",
+            };
+            let what = format!("{} is not a loopback address{}", self.control.place, remedy);
             layers.refuse("control", what);
         }
         if self.proxy_protocol && self.live.trusted_proxies.is_empty() {

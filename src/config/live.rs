@@ -4,6 +4,7 @@ use ipnet::IpNet;
 
 use crate::domain::campaign::PrivacyLevel;
 
+use super::address::host_and_port;
 use super::layers::Layers;
 use super::{Face, ForwardedHeader, PrivacySignals, TrustedProxies};
 
@@ -32,9 +33,7 @@ impl Live {
         let text = |text: &str| Ok::<_, String>(text.to_owned());
         Self {
             trusted_proxies: trusted_proxies(layers),
-            act_hosts: layers.many("act_hosts", |host| {
-                Ok::<_, String>(host.to_ascii_lowercase())
-            }),
+            act_hosts: layers.many("act_hosts", host_and_port),
             face: Face {
                 sender: layers.one("face.sender", text),
                 contact: layers.one("face.contact", text),

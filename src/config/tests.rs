@@ -174,6 +174,17 @@ fn keys_that_are_reloaded_are_those_of_the_live_part_and_no_others() {
 }
 
 #[test]
+fn links_begin_with_the_first_host_of_an_authority_where_nothing_else_is_said() {
+    let config = load(
+        "listen = '0.0.0.0:443'\n[acme]\nhosts = ['a.example']",
+        &[],
+        &[],
+    );
+    let config = config.unwrap();
+    assert!(config.base_url.is_none() && config.acme.is_some());
+}
+
+#[test]
 fn everything_that_is_wrong_is_said_at_once() {
     let error = load(
         "lisen = 'x'\nlisten = 'nowhere'\n[journal]\nkeep = 1\nsync_ms_max = 51\n",

@@ -187,8 +187,8 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
 #[derive(Debug)]
 pub struct CertificateFiles {
     files: Certificate,
-    /// What was last considered, taken over or not.
-    seen: (Vec<u8>, Vec<u8>),
+    /// What was last considered, taken over or not; empty files are something, too.
+    seen: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl CertificateFiles {
@@ -199,7 +199,7 @@ impl CertificateFiles {
     pub fn open(files: &Certificate) -> Result<(Self, Arc<Certificates>), CertificateError> {
         let mut opened = Self {
             files: files.clone(),
-            seen: Default::default(),
+            seen: None,
         };
         let certificates = Arc::new(Certificates::default());
         opened.take_if_changed(&certificates)?;
@@ -220,11 +220,11 @@ impl CertificateFiles {
             })
         };
         let now = (read(&self.files.chain)?, read(&self.files.key)?);
-        if now == self.seen {
+        if self.seen.as_ref() == Some(&now) {
             return Ok(false);
         }
-        self.seen = now;
-        into.take(&self.files, &self.seen.0, &self.seen.1)?;
+        let (chain, key) = self.seen.insert(now);
+        into.take(&self.files, chain, key)?;
         Ok(true)
     }
 }

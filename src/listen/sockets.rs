@@ -73,13 +73,14 @@ impl Listeners {
         if listeners.public.is_empty() {
             let secure = config.tls.is_some() || config.acme.is_some();
             for address in &config.listen {
-                let listener = bind("listen", address, secure, config.socket_mode)?;
+                let others = &config.listen;
+                let listener = bind("listen", address, others, secure, config.socket_mode)?;
                 listeners.public.push(listener);
             }
         }
         if listeners.control.is_empty() {
             let secure = config.control_tls.is_some();
-            let listener = bind("control", &config.control, secure, config.socket_mode)?;
+            let listener = bind("control", &config.control, &[], secure, config.socket_mode)?;
             listeners.control.push(listener);
         }
         listeners.public.iter().for_each(Listener::tune);
@@ -226,11 +227,17 @@ impl fmt::Display for Listener {
 fn bind(
     key: &'static str,
     address: &Address,
+    others: &[Address],
     secure: bool,
     mode: u32,
 ) -> Result<Listener, BindError> {
     let bound = match &address.place {
-        Place::Tcp(address) => listen(*address).map(Socket::Tcp),
+        Place::Tcp(address) => {
+            // `[::]` takes IPv4 too, and so the port of an address that is listed for that.
+            let mut others = others.iter().filter_map(Address::tcp);
+            let only_v6 = others.any(|it| it.is_ipv4() && it.port() == address.port());
+            listen(*address, only_v6).map(Socket::Tcp)
+        }
         Place::Unix(path) => listen_on_file(path, mode).map(Socket::Unix),
     };
     let socket = bound.map_err(|source| BindError {
@@ -245,10 +252,13 @@ fn bind(
     })
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     // Not SO_REUSEPORT: a second server on a port must be told, not share its connections.
     socket.set_reuse_address(true)?;
+    if only_v6 && address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

@@ -95,6 +95,8 @@ pub struct Settler {
     rules: Arc<RuleSet>,
     options: SettleOptions,
     day_keys: DayKeys,
+    /// When it was last said that they cannot be written.
+    day_keys_said: Option<Micros>,
     connected: Option<Connected>,
 }
 
@@ -115,15 +117,22 @@ impl Settler {
             rules,
             options,
             day_keys,
+            day_keys_said: None,
             connected: None,
         })
     }
 
     /// Makes today's key and destroys old ones; also while the store is away.
     pub fn turn_day_keys(&mut self, now: Micros) {
-        if let Err(error) = self.day_keys.turn(now) {
-            // Hits are counted all the same, without a source.
-            tracing::error!(%error, "settle: day keys cannot be written");
+        match self.day_keys.turn(now) {
+            Ok(()) => self.day_keys_said = None,
+            // Tried again with every round, ten times a second.
+            Err(_) if self.day_keys_said.is_some_and(|at| is_near(at, now)) => {}
+            Err(error) => {
+                self.day_keys_said = Some(now);
+                // Hits are counted all the same, without a source.
+                tracing::error!(%error, "settle: day keys cannot be written");
+            }
         }
     }
 
@@ -264,6 +273,11 @@ fn oldest_unsettled(entries: &[(u64, Entry)]) -> Option<Micros> {
 fn worth_saying(options: &SettleOptions, from: Position, to: Position) -> bool {
     let often = micros(options.window / 4).clamp(1_000_000, 15_000_000);
     to.settled_to.get().saturating_sub(from.settled_to.get()) >= often
+}
+
+/// Whether less than a minute lies between.
+const fn is_near(one: Micros, other: Micros) -> bool {
+    one.get().abs_diff(other.get()) < 60_000_000
 }
 
 fn micros(duration: Duration) -> i64 {

@@ -15,7 +15,11 @@ use tracing_subscriber::registry::LookupSpan;
 /// those that break lines or change the direction of text.
 fn is_hostile(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(
+            c,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+        )
+        || matches!(c, '\u{2066}'..='\u{2069}')
 }
 
 /// Fields of a text line: `name=value`, the message without its name.
@@ -154,7 +158,8 @@ mod tests {
         }
     }
 
-    const HOSTILE: &str = "a\nb\r\n2026-01-01T00:00:00Z ERROR forged\u{1b}[31m\u{9b}m\u{202e}\0\"";
+    const HOSTILE: &str =
+        "a\nb\r\n2026-01-01T00:00:00Z ERROR forged\u{1b}[31m\u{9b}m\u{202e}\u{61c}\0\"";
 
     fn lines(format: LogFormat) -> String {
         let kept = Kept::default();
@@ -175,7 +180,7 @@ mod tests {
             let lines = lines(format);
             let (line, rest) = lines.split_once('\n').unwrap();
             assert_eq!(rest, "", "{lines}");
-            let hostile = |c: char| c.is_control() || c == '\u{202e}';
+            let hostile = |c: char| c.is_control() || matches!(c, '\u{202e}' | '\u{61c}');
             assert!(!line.contains(hostile), "{line:?}");
             assert!(line.contains("INFO") && line.contains("r-1"), "{line}");
         }

@@ -218,11 +218,12 @@ pub const METRICS: &[Metric] = &[
     // Settling.
     gauge(
         "cupel_settle_lag_seconds",
-        "Age of the oldest record that waits to be written to the store; 0 if none does",
+        "Age of the oldest record that waits to be written to the store; 0 if none does, absent \
+         until the store was open once",
     ),
     gauge(
         "cupel_settle_waiting_records",
-        "Records in the log that are not in the store yet",
+        "Records in the log that are not in the store yet; absent until the store was open once",
     ),
     gauge(
         "cupel_settled_to_timestamp_seconds",

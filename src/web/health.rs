@@ -99,25 +99,24 @@ fn journal(looked: &Looked<'_>) -> State {
 
 fn settling(looked: &Looked<'_>) -> State {
     let parts = looked.parts;
-    let (waiting, lag) = parts
+    let waiting = parts
         .settling
         .waiting(parts.journal.last(), parts.clock.now());
-    let detail = if parts.live.load().settle_paused {
-        "paused by the configuration".to_owned()
-    } else if waiting == 0 {
-        "up to date".to_owned()
-    } else {
-        format!(
+    let detail = match waiting {
+        _ if parts.live.load().settle_paused => "paused by the configuration".to_owned(),
+        None => "unknown while the store has never been open".to_owned(),
+        Some((0, _)) => "up to date".to_owned(),
+        Some((waiting, lag)) => format!(
             "{waiting} records wait, the oldest for {:.1} s",
             lag.as_secs_f64()
-        )
+        ),
     };
     State {
-        ok: lag <= LAG_MAX,
+        ok: waiting.is_none_or(|(_, lag)| lag <= LAG_MAX),
         detail,
         figures: json!({
-            "waiting": waiting,
-            "lag_seconds": lag.as_secs_f64(),
+            "waiting": waiting.map(|(records, _)| records),
+            "lag_seconds": waiting.map(|(_, lag)| lag.as_secs_f64()),
             "settled_to": parts.settling.settled_to(),
         }),
     }

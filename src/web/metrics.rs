@@ -23,6 +23,8 @@ pub(super) async fn metrics(parts: web::Data<Parts>) -> HttpResponse {
     journal(&parts);
     others(&parts, parts.clock.now());
     metrics_process::Collector::default().collect();
+    // It reads 0 where /proc shows processes alone, as under our unit.
+    gauge!("process_start_time_seconds").set(seconds(parts.started_at));
     HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .body(handle.render())
@@ -105,12 +107,13 @@ fn journal(parts: &Parts) {
 }
 
 fn others(parts: &Parts, now: Micros) {
-    let (waiting, lag) = parts.settling.waiting(parts.journal.last(), now);
+    if let Some((waiting, lag)) = parts.settling.waiting(parts.journal.last(), now) {
+        gauge!("cupel_settle_lag_seconds").set(lag.as_secs_f64());
+        gauge!("cupel_settle_waiting_records").set(float(waiting));
+    }
     let (campaigns, short_links) = parts.catalogue.load().sizes();
     let built = parts.networks.table_built_at();
     for (name, value) in [
-        ("cupel_settle_lag_seconds", lag.as_secs_f64()),
-        ("cupel_settle_waiting_records", float(waiting)),
         (
             "cupel_settled_to_timestamp_seconds",
             seconds(parts.settling.settled_to()),

@@ -40,6 +40,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Live};
 use crate::domain::hit::Scheme;
 use crate::domain::judgement::RuleSetId;
+use crate::domain::time::Micros;
 use crate::journal::Journal;
 use crate::judge::{Agents, RuleSet};
 use crate::network::Networks;
@@ -103,6 +104,8 @@ pub struct Parts {
     pub earlier_rules: ArcSwap<HashMap<RuleSetId, Arc<RuleSet>>>,
     /// The store, while it is available.
     pub store: ArcSwapOption<Store>,
+    /// When the process began to serve.
+    pub started_at: Micros,
     /// The configuration as it was last read.
     pub last_reload: Mutex<LastReload>,
     /// Certificates of listeners that speak TLS.
@@ -186,7 +189,7 @@ impl Parts {
 pub async fn adopt(
     store: &Store,
     extra: &[crate::resolve::Change],
-    now: crate::domain::time::Micros,
+    now: Micros,
 ) -> Result<(), StoreError> {
     api::adopt(store, extra, now).await
 }

@@ -9,7 +9,8 @@ use crate::domain::time::Micros;
 /// How far settling is.
 #[derive(Debug, Default)]
 pub struct Settling {
-    position: AtomicU64,
+    /// One more than the last sequence that the store has; 0 while that is not known.
+    next: AtomicU64,
     settled_to: AtomicI64,
     /// Nothing that came before is waiting.
     current_at: AtomicI64,
@@ -22,10 +23,11 @@ impl Settling {
         self.current_at.store(now.get(), Ordering::Relaxed);
     }
 
-    /// A round has written everything up to `position`; the last hit that it read, if any, is from
-    /// `last_hit`.
+    /// The store has everything up to `position`; the last hit that was just read for it, if any,
+    /// is from `last_hit`.
     pub fn reached(&self, position: u64, settled_to: Micros, last_hit: Option<Micros>) {
-        self.position.store(position, Ordering::Relaxed);
+        self.next
+            .store(position.saturating_add(1), Ordering::Relaxed);
         self.settled_to.store(settled_to.get(), Ordering::Relaxed);
         if let Some(at) = last_hit {
             self.current_at.store(at.get(), Ordering::Relaxed);
@@ -49,13 +51,15 @@ impl Settling {
         Micros::new(self.settled_to.load(Ordering::Relaxed))
     }
 
-    /// Records up to `last` that are not in the store, and about how old the oldest of them is.
+    /// Records up to `last` that are not in the store, and about how old the oldest of them is;
+    /// `None` while the store has never been open.
     #[must_use]
-    pub fn waiting(&self, last: u64, now: Micros) -> (u64, Duration) {
-        let records = last.saturating_sub(self.position.load(Ordering::Relaxed));
+    pub fn waiting(&self, last: u64, now: Micros) -> Option<(u64, Duration)> {
+        let position = self.next.load(Ordering::Relaxed).checked_sub(1)?;
+        let records = last.saturating_sub(position);
         let since = now.get() - self.current_at.load(Ordering::Relaxed);
         let age = Duration::from_micros(u64::try_from(since).unwrap_or(0));
-        (records, if records == 0 { Duration::ZERO } else { age })
+        Some((records, if records == 0 { Duration::ZERO } else { age }))
     }
 }
 
@@ -68,26 +72,31 @@ mod tests {
         let second = |n: i64| Micros::new(n * 1_000_000);
         let settling = Settling::default();
         settling.current(second(100));
+        assert_eq!(settling.waiting(5, second(103)), None, "no store yet");
+        settling.reached(0, second(0), None);
         assert_eq!(
             settling.waiting(5, second(103)),
-            (5, Duration::from_secs(3))
+            Some((5, Duration::from_secs(3)))
         );
         settling.reached(2, second(0), Some(second(40)));
         assert_eq!(
             settling.waiting(5, second(103)),
-            (3, Duration::from_secs(63))
+            Some((3, Duration::from_secs(63)))
         );
         settling.reached(5, second(0), Some(second(104)));
-        assert_eq!(settling.waiting(5, second(9_000)), (0, Duration::ZERO));
+        assert_eq!(
+            settling.waiting(5, second(9_000)),
+            Some((0, Duration::ZERO))
+        );
         // An idle hour is no lag of the hit that ends it.
         settling.current(second(9_000));
         assert_eq!(
             settling.waiting(6, second(9_001)),
-            (1, Duration::from_secs(1))
+            Some((1, Duration::from_secs(1)))
         );
         assert_eq!(
             settling.waiting(6, second(1)),
-            (1, Duration::ZERO),
+            Some((1, Duration::ZERO)),
             "a clock set back"
         );
     }

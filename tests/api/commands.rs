@@ -126,6 +126,19 @@ fn mistakes_at_the_start_are_one_clear_line_each() {
     let (code, line) = refused(&["--data", &data, "--listen", &address]);
     assert!(code == 75 && line.contains(&address), "{code} {line}");
 
+    let (code, line) = refused(&[
+        "--data",
+        &data,
+        "--listen=127.0.0.1:0",
+        "--control=127.0.0.1:0",
+        "--set=tls.certificate=/dev/null",
+        "--set=tls.key=/dev/null",
+    ]);
+    assert!(
+        code == 78 && line.contains("/dev/null: holds no certificate"),
+        "{code} {line}"
+    );
+
     // Even root cannot make a directory under a file.
     let (code, line) = refused(&["--data", &format!("{}/d", file.display())]);
     assert!(
@@ -135,6 +148,26 @@ fn mistakes_at_the_start_are_one_clear_line_each() {
 
     let (code, out, _) = run(cupel().arg("serv"));
     assert_eq!((code, out.as_str()), (64, ""));
+}
+
+#[test]
+fn a_first_key_that_cannot_be_handed_over_is_made_at_the_next_start() {
+    let own = tempfile::tempdir().unwrap();
+    let data = own.path().join("data");
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("cupel.toml"), "").unwrap();
+    // Nothing can be written where a directory is.
+    fs::create_dir(data.join("admin.key")).unwrap();
+    let mut server = Server::start(&data, &[]);
+    assert!(
+        server.log().contains("no first API key"),
+        "{}",
+        server.log()
+    );
+    server.stop();
+    fs::remove_dir(data.join("admin.key")).unwrap();
+    let server = Server::start(&data, &[]);
+    assert_eq!(server.api(Method::GET, "/campaigns", None).0, 200);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, eventually};
+use crate::harness::{Server, cupel, eventually, run};
 
 /// Status and text.
 fn ask(server: &Server, path: &str) -> (u16, String) {
@@ -80,6 +80,14 @@ fn a_store_that_is_away_is_named_and_the_rest_is_well() {
         (&json!(false), &json!(true))
     );
     assert_eq!(ask(&server, "/livez").0, 200, "the process lives");
+    let data = server.data.to_str().unwrap();
+    let health = |flags: &[&str]| run(cupel().args(["health", "--data", data]).args(flags));
+    assert_eq!(health(&[]).0, 69);
+    assert_eq!(
+        health(&["--live"]),
+        (0, "alive\n".to_owned(), String::new())
+    );
+    assert_eq!(health(&["--live", "--json"]).1, "{\"live\":true}\n");
     std::fs::rename(&away, &here).unwrap();
     eventually(
         "ready",
@@ -89,8 +97,79 @@ fn a_store_that_is_away_is_named_and_the_rest_is_well() {
 }
 
 #[test]
-fn a_server_that_stops_says_so_before_it_is_gone() {
+fn a_store_that_is_away_at_the_start_is_opened_later_even_while_settling_is_paused() {
     let mut server = Server::new();
+    server.campaign();
+    assert_eq!(server.get("/robots.txt").status(), 200);
+    server.stop();
+    let (here, away) = (server.data.join("cupel.sqlite"), server.data.join("away"));
+    std::fs::rename(&here, &away).unwrap();
+    let paused = "[settle]\npaused = true\n";
+    std::fs::write(server.data.join("cupel.toml"), paused).unwrap();
+    server.revive();
+    let (status, said) = verbose(&server);
+    let settling = &said["parts"]["settling"];
+    assert_eq!(
+        (status, &settling["waiting"]),
+        (503, &Value::Null),
+        "{said}"
+    );
+    std::fs::rename(&away, &here).unwrap();
+    eventually(
+        "ready",
+        || ask(&server, "/readyz").0,
+        |status| *status == 200,
+    );
+    let (_, said) = verbose(&server);
+    assert_eq!(said["parts"]["settling"]["waiting"], 0, "{said}");
+}
+
+#[test]
+fn what_is_settled_does_not_wait_after_a_restart() {
+    let mut server = Server::new();
+    let campaign = server.campaign();
+    server.link(campaign, json!({"url": "https://a.example/"}));
+    let one = server.mint(campaign, &["r"])[0].clone();
+    assert_eq!(server.get(&format!("/c/{}/1", one.token)).status(), 302);
+    server.settled("", 1);
+    server.stop();
+    // No round says how far the store is.
+    let paused = "[settle]\npaused = true\n";
+    std::fs::write(server.data.join("cupel.toml"), paused).unwrap();
+    server.revive();
+    let (_, said) = verbose(&server);
+    assert!(
+        said["parts"]["journal"]["last"].as_u64() > Some(0),
+        "{said}"
+    );
+    assert_eq!(said["parts"]["settling"]["waiting"], 0, "{said}");
+}
+
+#[test]
+fn day_keys_that_cannot_be_written_are_spoken_of_once_and_not_with_every_round() {
+    let mut server = Server::new();
+    server.stop();
+    // Nothing can be written where a directory is.
+    std::fs::create_dir(server.data.join("day-keys.new")).unwrap();
+    std::fs::remove_file(server.data.join("day-keys")).unwrap();
+    server.revive();
+    let campaign = server.campaign();
+    server.link(campaign, json!({"url": "https://a.example/"}));
+    let one = server.mint(campaign, &["r"])[0].clone();
+    assert_eq!(server.get(&format!("/c/{}/1", one.token)).status(), 302);
+    // A second, and ten rounds, later.
+    server.settled("", 1);
+    let log = server.log();
+    assert_eq!(
+        log.matches("day keys cannot be written").count(),
+        1,
+        "{log}"
+    );
+}
+
+#[test]
+fn a_server_that_stops_says_so_before_it_is_gone() {
+    let mut server = Server::with("[http]\ndrain_seconds = 1\n", &[]);
     let campaign = server.campaign();
     let one = server.mint(campaign, &["r"])[0].clone();
     // A request that is under way holds up the stop.

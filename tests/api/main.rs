@@ -27,6 +27,7 @@ mod commands_remote;
 mod commands_resume;
 mod configuration;
 mod deliveries;
+mod directory;
 mod events;
 mod face;
 mod front;

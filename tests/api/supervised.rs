@@ -12,7 +12,7 @@ struct Supervised {
     child: Child,
     public: String,
     said: UnixDatagram,
-    _own: tempfile::TempDir,
+    own: tempfile::TempDir,
 }
 
 impl Supervised {
@@ -24,7 +24,13 @@ impl Supervised {
         let mut child = cupel()
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(["--control", "127.0.0.1:0"])
-            .args(["--set", "http.drain_seconds=0", "--data"])
+            .args(["--set", "http.drain_seconds=0"])
+            .arg("--set")
+            .arg(format!(
+                "network.table={}",
+                own.path().join("table").display()
+            ))
+            .arg("--data")
             .arg(own.path().join("data"))
             .env("NOTIFY_SOCKET", &socket)
             .env("WATCHDOG_USEC", (watchdog_ms * 1000).to_string())
@@ -41,7 +47,7 @@ impl Supervised {
             child,
             public: public.unwrap(),
             said,
-            _own: own,
+            own,
         }
     }
 
@@ -63,6 +69,13 @@ impl Supervised {
         pairs
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect()
+    }
+
+    /// Leaves out what it has said already.
+    fn forget_what_was_said(&self) {
+        self.said.set_nonblocking(true).unwrap();
+        while self.said.recv(&mut [0; 1024]).is_ok() {}
+        self.said.set_nonblocking(false).unwrap();
     }
 
     fn signal(&self, name: &str) {
@@ -100,5 +113,35 @@ fn a_watchdog_hears_that_the_workers_turn() {
     }
     server.signal("-TERM");
     assert_eq!(server.said()["STOPPING"], "1");
+    assert!(server.child.wait().unwrap().success());
+}
+
+#[test]
+fn a_disk_that_hangs_is_no_stuck_worker_and_a_stop_is_heard_all_the_same() {
+    let mut server = Supervised::start(400);
+    assert_eq!(server.said()["READY"], "1");
+    // A table that can be opened and never read, as on a disk that hangs.
+    let table = server.own.path().join("table");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&table)
+            .status()
+            .unwrap()
+            .success()
+    );
+    // It opens once the server has, which then waits for what never comes.
+    let hangs = std::fs::OpenOptions::new()
+        .write(true)
+        .open(&table)
+        .unwrap();
+    server.forget_what_was_said();
+    for _ in 0..8 {
+        assert!(server.said_next().contains_key("WATCHDOG"));
+    }
+    let root = client().get(&server.public).send().unwrap();
+    assert_eq!(root.status(), 200);
+    server.signal("-TERM");
+    assert_eq!(server.said()["STOPPING"], "1");
+    drop(hangs);
     assert!(server.child.wait().unwrap().success());
 }

@@ -153,6 +153,28 @@ fn control_leaves_this_machine_only_when_told_to() {
     assert_eq!(server.api(reqwest::Method::GET, "/events", None).0, 200);
 }
 
+#[test]
+fn both_families_are_listened_to_on_one_port() {
+    let free = TcpListener::bind("[::]:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let (_own, data) = directory(&format!(
+        "base_url = \"http://t.example\"\nlisten = [\"0.0.0.0:{port}\", \"[::]:{port}\"]\n"
+    ));
+    let mut command = serve(&data);
+    command.args(["--control", "127.0.0.1:0"]);
+    let server = Server::spawn(command, &data, client());
+    assert_eq!(server.others, [format!("http://[::]:{port}")]);
+    for host in ["127.0.0.1", "[::1]"] {
+        let url = format!("http://{host}:{port}/robots.txt");
+        assert_eq!(
+            server.client.get(url).send().unwrap().status(),
+            200,
+            "{host}"
+        );
+    }
+}
+
 /// As systemd starts it: sockets from descriptor 3 on, told of by three variables.
 const LAUNCHER: &str = "
 import fcntl, os, sys

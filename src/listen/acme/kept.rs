@@ -1,4 +1,5 @@
-//! What is kept of an authority: the account's key, and the certificate with its key.
+//! What is kept of an authority: the account's key, and the certificate with its key, below a line
+//! that names the authority.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -13,7 +14,10 @@ use crate::config::{Acme, Certificate};
 use super::super::certificates::Certificates;
 use super::AcmeError;
 
-/// A directory, for its owner alone.
+/// The line of `certificate.pem` before the certificate; PEM is read from its first dashes on.
+const FROM: &str = "authority: ";
+
+/// A directory, for its owner alone; made when something is kept.
 #[derive(Debug)]
 pub(super) struct Kept {
     directory: PathBuf,
@@ -27,25 +31,28 @@ struct KeptAccount {
 }
 
 impl Kept {
-    pub(super) fn open(directory: PathBuf) -> Result<Self, AcmeError> {
-        let made = DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&directory);
-        made.map_err(|source| AcmeError::Disk {
-            path: directory.clone(),
-            source,
-        })?;
-        Ok(Self { directory })
+    pub(super) const fn new(directory: PathBuf) -> Self {
+        Self { directory }
     }
 
-    /// The certificate and its key, PEM, if there is one.
-    pub(super) fn certificate(&self) -> Result<Option<Vec<u8>>, AcmeError> {
-        self.read("certificate.pem")
+    /// Puts the certificate that is kept into force, and says which authority it is from; `None` if
+    /// there is none.
+    pub(super) fn take_kept(&self, into: &Certificates) -> Result<Option<String>, AcmeError> {
+        let Some(kept) = self.read("certificate.pem")? else {
+            return Ok(None);
+        };
+        self.take(&kept, into)?;
+        let text = String::from_utf8_lossy(&kept);
+        let first = text.lines().next().unwrap_or_default();
+        Ok(Some(
+            first.strip_prefix(FROM).unwrap_or_default().to_owned(),
+        ))
     }
 
-    pub(super) fn keep_certificate(&self, pem: &[u8]) -> Result<(), AcmeError> {
-        self.write("certificate.pem", pem)
+    /// Keeps an authority's certificate and its key, PEM.
+    pub(super) fn keep_certificate(&self, authority: &str, pem: &[u8]) -> Result<(), AcmeError> {
+        let from = format!("{FROM}{authority}\n");
+        self.write("certificate.pem", &[from.as_bytes(), pem].concat())
     }
 
     /// Puts a certificate into force.
@@ -91,6 +98,12 @@ impl Kept {
         Ok(account)
     }
 
+    /// Lets the account go: the authority no longer knows it.
+    pub(super) fn forget_account(&self) -> Result<(), AcmeError> {
+        let path = self.directory.join("account.json");
+        fs::remove_file(&path).map_err(|source| AcmeError::Disk { path, source })
+    }
+
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, AcmeError> {
         let path = self.directory.join(name);
         match fs::read(&path) {
@@ -104,18 +117,23 @@ impl Kept {
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), AcmeError> {
         let path = self.directory.join(name);
         let beside = path.with_extension("new");
-        let written = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)
-            .and_then(|mut file| {
-                file.write_all(bytes)?;
-                file.sync_all()?;
-                fs::rename(&beside, &path)?;
-                File::open(&self.directory)?.sync_all()
-            });
-        written.map_err(|source| AcmeError::Disk { path, source })
+        let write = || {
+            let mut directory = DirBuilder::new();
+            directory
+                .recursive(true)
+                .mode(0o700)
+                .create(&self.directory)?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&beside)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&beside, &path)?;
+            File::open(&self.directory)?.sync_all()
+        };
+        write().map_err(|source| AcmeError::Disk { path, source })
     }
 }

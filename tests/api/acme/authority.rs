@@ -38,6 +38,8 @@ struct State {
     ports: (u16, u16),
     days: Days,
     nonces: (u64, HashSet<String>),
+    /// Accounts that it knows.
+    accounts: usize,
     thumbprint: String,
     hosts: Vec<String>,
     /// Of each host: the challenge that it says is answered.
@@ -78,6 +80,7 @@ impl Authority {
             ports,
             days,
             nonces: (0, HashSet::new()),
+            accounts: 0,
             thumbprint: String::new(),
             hosts: Vec::new(),
             asked: Vec::new(),
@@ -112,6 +115,11 @@ impl Authority {
     /// Certificates that it has signed.
     pub(super) fn issued(&self) -> usize {
         self.state.lock().unwrap().issued
+    }
+
+    /// Knows no account any more.
+    pub(super) fn forget_accounts(&self) {
+        self.state.lock().unwrap().accounts = 0;
     }
 
     /// Looks at other ports, and signs for other days, from now on.
@@ -183,11 +191,13 @@ impl State {
         match path {
             "/account" => {
                 assert_eq!(payload["termsOfServiceAgreed"], true);
+                self.accounts += 1;
                 self.thumbprint = thumbprint(&protected["jwk"]);
                 let mut made = Answer::json(201, json!({"status": "valid"}));
                 made.headers.push(("location", format!("{base}/account/1")));
                 made
             }
+            _ if self.accounts == 0 => Answer::problem(400, "accountDoesNotExist", "who?"),
             "/order" => {
                 let hosts = payload["identifiers"].as_array().unwrap().iter();
                 self.hosts = hosts

@@ -140,3 +140,24 @@ fn readers_are_served_while_no_authority_can_be_reached() {
     assert!(said.starts_with("HTTP/1.1 200"), "{said}");
     assert_eq!(authority.issued(), 0);
 }
+
+#[test]
+fn a_certificate_is_ordered_anew_when_it_is_damaged_or_another_authority_s() {
+    let (ports, (_own, data)) = (free_ports(), data());
+    let staging = Authority::start(ports, (1, 89));
+    let mut server = serve(&data, &staging, ports, "tls-alpn-01");
+    both_answer(&staging, ports.0);
+    server.stop();
+    // Half of a file, and an account that is known no more.
+    std::fs::write(data.join("acme/certificate.pem"), "-----BEGIN CERTI").unwrap();
+    staging.forget_accounts();
+    let mut server = serve(&data, &staging, ports, "tls-alpn-01");
+    both_answer(&staging, ports.0);
+    assert_eq!(staging.issued(), 2);
+    server.stop();
+    let production = Authority::start(ports, (1, 89));
+    let server = serve(&data, &production, ports, "tls-alpn-01");
+    both_answer(&production, ports.0);
+    assert_eq!((staging.issued(), production.issued()), (2, 1));
+    drop(server);
+}

@@ -131,6 +131,19 @@ pub(super) const WRONG: &[Wrong] = &[
         "cupel.toml:1: control: 0.0.0.0:8081 is not a loopback address; set tls",
     ),
     file(
+        "control = 'http://0.0.0.0:8081'\n[tls]\ncontrol_certificate = '/dev/null'\n\
+         control_key = '/dev/null'",
+        "cupel.toml:1: control: 0.0.0.0:8081 is not a loopback address, and http:// makes it clear",
+    ),
+    file(
+        "act_hosts = ['a.example', 'https://b.example']",
+        "cupel.toml:1: act_hosts: \"https://b.example\" is no host such as t.example.com",
+    ),
+    file(
+        "face.sender = 'x'\nact_hosts = 'a.example/path'",
+        "cupel.toml:2: act_hosts: \"a.example/path\" is no host",
+    ),
+    file(
         "base_url = 'ftp://a.example'",
         "cupel.toml:1: base_url: \"ftp://a.example\" is not scheme, host and port only",
     ),

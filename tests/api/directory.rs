@@ -1,0 +1,81 @@
+//! Data directories: made private, or left alone.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+
+use crate::harness::{Server, client, cupel, run};
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_directory_of_something_else_is_refused_and_stays_as_it_is() {
+    let own = tempfile::tempdir().unwrap();
+    let data = own.path().to_str().unwrap();
+    set_mode(own.path(), 0o755);
+    fs::write(own.path().join("thesis.tex"), "of somebody").unwrap();
+    for command in [
+        "serve --listen 127.0.0.1:0 --control 127.0.0.1:0",
+        "keys create --name n --scope read",
+    ] {
+        let (code, out, err) = run(cupel().args(command.split(' ')).args(["--data", data]));
+        assert_eq!((code, out.as_str()), (78, ""), "{err}");
+        assert!(
+            err.contains("thesis.tex") && err.contains("--data") && err.lines().count() == 1,
+            "{err}"
+        );
+        assert_eq!(mode(own.path()), 0o755);
+        assert_eq!(fs::read_dir(own.path()).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn a_directory_of_ones_own_is_made_private() {
+    let own = tempfile::tempdir().unwrap();
+    let data = own.path().join("data");
+    fs::create_dir(&data).unwrap();
+    fs::create_dir(data.join("lost+found")).unwrap();
+    set_mode(&data, 0o755);
+    let mut server = Server::start(&data, &[]);
+    assert_eq!(mode(&data), 0o700);
+    server.stop();
+    set_mode(&data, 0o750);
+    let server = Server::start(&data, &[]);
+    assert_eq!(mode(&data), 0o700);
+    drop(server);
+}
+
+/// As Kubernetes hands a volume to a group (fsGroup).
+#[test]
+fn a_directory_that_is_another_s_and_open_to_our_group_serves() {
+    const GROUP: u32 = 65_532;
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        println!("needs root, to give a directory away");
+        return;
+    }
+    let own = tempfile::tempdir().unwrap();
+    let data = own.path().join("data");
+    fs::create_dir(&data).unwrap();
+    set_mode(own.path(), 0o755);
+    chown(&data, None, Some(GROUP)).unwrap();
+    set_mode(&data, 0o2775);
+    let mut command = cupel();
+    command
+        .args(["serve", "--listen=127.0.0.1:0", "--control=127.0.0.1:0"])
+        .arg("--data")
+        .arg(&data)
+        .uid(GROUP)
+        .gid(GROUP);
+    let server = Server::spawn(command, &data, client());
+    assert_eq!(server.get("/robots.txt").status(), 200);
+    assert_eq!(mode(&data), 0o2775);
+    let said = "others may open the data directory";
+    assert!(server.log().contains(said), "{}", server.log());
+}
