@@ -58,9 +58,15 @@ impl Table {
         let wrong = |what: String| Failure::new(Failure::DATA, format!("{shown}: {what}"));
         let (dialect, mut rows) = guessed.map_err(wrong)?;
         let header = dialect.header.then(|| rows.remove(0));
+        // A terminal that was told its end would be asked for another.
+        let rest = if whole {
+            Box::new(std::io::empty())
+        } else {
+            read
+        };
         let bounded = Bounded {
             // The last row has a line end too, so that lines can be told; an empty one is no row.
-            read: Box::new(Cursor::new(sample.bytes).chain(read).chain(&b"\n"[..])),
+            read: Box::new(Cursor::new(sample.bytes).chain(rest).chain(&b"\n"[..])),
             left: ROW_BYTES_MAX,
             taken: 0,
         };
