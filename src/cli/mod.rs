@@ -14,6 +14,7 @@ mod deliveries;
 mod doctor;
 mod events;
 mod failure;
+mod files;
 mod geoip;
 mod health;
 mod journal;

@@ -1,6 +1,5 @@
 //! `cupel rewrite`: a template in, tracked links out.
 
-use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 use super::Failure;
 use super::ask::Ask;
 use super::connection::Request;
+use super::files::{Source, is_stream, named, write_whole};
 use super::lines::{Lines, count, tell};
 
 /// Largest template; the API takes no larger body.
@@ -42,13 +42,20 @@ pub(super) struct Rewrite {
     /// Add no open pixel
     #[arg(long)]
     no_pixel: bool,
-    /// Where the template is written, instead of standard output
-    #[arg(long, value_name = "FILE")]
+    /// A new file for the template, written whole or not at all; standard output if - or left out
+    #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Replace what --out names
+    #[arg(long, requires = "out")]
+    force: bool,
 }
 
 impl Rewrite {
     pub(super) fn run(self) -> Result<(), Failure> {
+        let out = named(self.out.as_deref());
+        if let Some(out) = out {
+            self.refuse_existing(out)?;
+        }
         let template = self.template()?;
         let part = if self.text { "text" } else { "html" };
         let mut body = json!({part: template, "pixel": !self.no_pixel});
@@ -72,16 +79,13 @@ impl Rewrite {
             )
         })?;
         let mut lines = Lines::new();
-        if let Some(out) = &self.out {
-            fs::write(out, rewritten).map_err(|error| {
-                let line = format!("cannot write {}: {error}", out.display());
-                Failure::new(Failure::CANNOT_CREATE, line)
-            })?;
+        if let Some(out) = out {
+            write_whole(out, rewritten.as_bytes())?;
         }
         if self.ask.json {
             lines.say(&answer);
         } else {
-            if self.out.is_none() {
+            if out.is_none() {
                 lines.put(rewritten.as_bytes());
             }
             report(&answer);
@@ -89,25 +93,25 @@ impl Rewrite {
         lines.finish()
     }
 
-    fn template(&self) -> Result<String, Failure> {
-        let file = self.file.as_deref().filter(|file| *file != Path::new("-"));
-        if file.is_none() && self.ask.reach.takes_stdin() {
-            let what = "standard input is the key already; name the template's file";
-            return Err(Failure::new(Failure::USAGE, what));
+    /// Before anything is registered for a template that could not be written.
+    fn refuse_existing(&self, out: &Path) -> Result<(), Failure> {
+        if self.force || is_stream(out) || !out.exists() {
+            return Ok(());
         }
-        let shown = file.unwrap_or(Path::new("standard input"));
+        let line = format!(
+            "{} is there already; replace it with --force",
+            out.display()
+        );
+        Err(Failure::new(Failure::CANNOT_CREATE, line))
+    }
+
+    fn template(&self) -> Result<String, Failure> {
+        let source = Source::open(self.file.as_deref(), &self.ask.reach, "template")?;
+        let Source { shown, file } = source;
         let mut bytes = Vec::new();
-        let read = match file {
-            Some(file) => fs::File::open(file)
-                .and_then(|file| file.take(TEMPLATE_BYTES_MAX + 1).read_to_end(&mut bytes)),
-            None => {
-                let all = std::io::stdin().lock().take(TEMPLATE_BYTES_MAX + 1);
-                { all }.read_to_end(&mut bytes)
-            }
-        };
-        read.map_err(|error| Failure::no_input(shown, &error))?;
-        let data =
-            |what: String| Failure::new(Failure::DATA, format!("{}: {what}", shown.display()));
+        let read = file.take(TEMPLATE_BYTES_MAX + 1).read_to_end(&mut bytes);
+        read.map_err(|error| Failure::no_input(Path::new(&shown), &error))?;
+        let data = |what: String| Failure::new(Failure::DATA, format!("{shown}: {what}"));
         if u64::try_from(bytes.len()).is_ok_and(|bytes| bytes > TEMPLATE_BYTES_MAX) {
             return Err(data(format!("larger than {TEMPLATE_BYTES_MAX} bytes")));
         }

@@ -113,6 +113,12 @@ const DIALECTS: &[(&str, &str, &str, &str)] = &[
     ),
     ("id,name\n", "id,name+\n", ",", "minted 0 rows"),
     (
+        "sep=;\r\nid;name\r\n1;a,b\r\n",
+        "id;name+\r\n1;a,b+\r\n",
+        ";",
+        "line end CRLF, sep= line (left out), header",
+    ),
+    (
         "id|name\n\n1|Anna\n\n",
         "id|name+\n1|Anna+\n",
         "|",
@@ -159,6 +165,8 @@ fn what_cannot_be_read_is_refused_by_line_with_a_remedy() {
     for (input, args, says) in [
         ("", &[][..], "in.csv: is empty"),
         ("anna\nbob\n", &[], "say --header yes or no"),
+        ("member,2025\nanna,12\n", &[], "say --header yes or no"),
+        ("sep=;\nid;name\n1;a\n;b\n", &[], "line 4: the id is empty"),
         (
             "id,name\n1,a\n,b\n",
             &[],
@@ -174,7 +182,7 @@ fn what_cannot_be_read_is_refused_by_line_with_a_remedy() {
         (
             "id,name\n1,a\n2\n",
             &[],
-            "line 3: 1 columns where the first row has 2",
+            "line 3: 1 column where the first row has 2",
         ),
         (
             &open,
@@ -251,7 +259,7 @@ fn bad_rows_are_put_apart_with_their_reasons() {
     );
     let said = fs::read_to_string(apart).unwrap();
     let bob = ";Bob;line 3: the id is empty\n";
-    let three = "3;line 4: 1 columns where the first row has 2\n";
+    let three = "3;line 4: 1 column where the first row has 2\n";
     assert_eq!(said, format!("id;name;cupel_error\n{bob}{three}"));
 }
 

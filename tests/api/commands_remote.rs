@@ -153,50 +153,6 @@ fn an_event_can_be_redone_by_hand_and_obeys_no_agent() {
     following.wait().unwrap();
 }
 
-#[test]
-fn deliveries_are_read_as_json_and_csv_and_refused_by_line() {
-    let server = Server::new();
-    let place = Place::directory(&server.data);
-    let one = json!({"message": "1-1-1", "event": "delivered", "at": "2026-01-01T00:00:00Z"});
-    let many = "1-1-1,2026-01-01T00:00:00Z\n".repeat(10_003);
-    for (input, accepted) in [
-        (format!("{}", json!({"events": [one, one]})), 2),
-        (format!("[{one}]"), 1),
-        (format!("\u{feff}{one}\n{one}\n{one}\n"), 3),
-        (
-            "at,message,event\n2026-01-01T00:00:00Z, 1-1-1 ,delivered\n".to_owned(),
-            1,
-        ),
-        (format!("message,at\n{many}"), 10_003),
-    ] {
-        let (code, out, err) = place.run("deliveries send --json", &input);
-        assert_eq!(code, 0, "{err}");
-        assert_eq!(out, format!("{{\"accepted\":{accepted}}}\n"));
-    }
-    for (input, code, says) in [
-        ("", 65, "the first row needs the columns message and at"),
-        ("[]", 65, "no events there"),
-        ("7", 65, "the first row needs"),
-        ("{\"events\": 7}", 65, "events is no array"),
-        ("[{\"message\": \"1-1-1\"", 65, "EOF while parsing"),
-        ("message,at\n1-1-1,never\n", 65, "/events/0/at"),
-        (
-            "message,at\nx,2026-01-01T00:00:00Z\n",
-            65,
-            "/events/0/message",
-        ),
-        ("message,at\n1-1-1\n", 65, "line: 2"),
-    ] {
-        let (seen, out, err) = place.run("deliveries send", input);
-        assert_eq!(
-            (seen, out.as_str(), err.lines().count()),
-            (code, "", 1),
-            "{input}: {err}"
-        );
-        assert!(err.contains(says), "{input}: {err}");
-    }
-}
-
 /// Answers one request after the other over TLS, whatever was asked.
 fn tls_server(body: &'static str) -> (String, String) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();

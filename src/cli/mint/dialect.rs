@@ -11,6 +11,8 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Dialect {
     pub(super) bom: bool,
+    /// Its first line names the delimiter, as Excel reads it; it is left out of what is written.
+    pub(super) separator_line: bool,
     pub(super) delimiter: u8,
     pub(super) quote: u8,
     /// Every field is quoted, not only those that need it.
@@ -21,20 +23,42 @@ pub(super) struct Dialect {
 
 /// What the caller knows better.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Known {
-    pub(super) delimiter: Option<u8>,
-    pub(super) header: Option<bool>,
+pub(in crate::cli) struct Known {
+    pub(in crate::cli) delimiter: Option<u8>,
+    pub(in crate::cli) header: Option<bool>,
 }
 
 /// The beginning of a file.
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
+    /// Without a line that names the delimiter, and without a mark before such a line.
     pub(super) bytes: Vec<u8>,
     /// It is the whole file.
-    pub(super) whole: bool,
+    whole: bool,
+    bom: bool,
+    /// What the first line says the delimiter is.
+    separator: Option<u8>,
 }
 
 impl Sample {
+    pub(super) fn of(mut bytes: Vec<u8>, whole: bool) -> Self {
+        let bom = bytes.starts_with(BOM);
+        let text = bytes.strip_prefix(BOM).unwrap_or(&bytes);
+        let (mut separator, mut rest) = (None, bytes.len());
+        if let [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', named, end @ ..] = text
+            && let Some(below) = line_end(end)
+        {
+            (separator, rest) = (Some(*named), below.len());
+        }
+        bytes.drain(..bytes.len() - rest);
+        Self {
+            bytes,
+            whole,
+            bom,
+            separator,
+        }
+    }
+
     /// Its rows; the last one only if it cannot be cut off.
     fn rows(&self, reader: &mut Reader<&[u8]>) -> Vec<ByteRecord> {
         let mut rows: Vec<_> = reader.byte_records().map_while(Result::ok).collect();
@@ -61,10 +85,12 @@ impl Dialect {
         if bytes.contains(&0) {
             return Err("has NUL bytes; save it as CSV in UTF-8".to_owned());
         }
-        let delimiter = known.delimiter.unwrap_or_else(|| delimiter(sample));
+        let named = known.delimiter.or(sample.separator);
+        let delimiter = named.unwrap_or_else(|| delimiter(sample));
         let quote = quote(sample, delimiter);
         let mut dialect = Self {
-            bom: bytes.starts_with(BOM),
+            bom: sample.bom,
+            separator_line: sample.separator.is_some(),
             delimiter,
             quote,
             all_quoted: false,
@@ -120,6 +146,11 @@ impl Dialect {
         if self.bom { BOM } else { b"" }
     }
 
+    /// Lines before the first that is read as a row.
+    pub(super) fn lines_before(&self) -> u64 {
+        u64::from(self.separator_line)
+    }
+
     /// Whether each field stands in quotes, empty ones too.
     fn quotes_all(&self, sample: &Sample) -> bool {
         let mut reader = self.reader().quoting(false).from_reader(&sample.bytes[..]);
@@ -158,9 +189,18 @@ impl Dialect {
         if self.bom {
             parts.push("byte order mark".to_owned());
         }
+        if self.separator_line {
+            parts.push("sep= line (left out)".to_owned());
+        }
         parts.push(if self.header { "header" } else { "no header" }.to_owned());
         parts.join(", ")
     }
+}
+
+/// What follows a line end, if it begins with one.
+fn line_end(bytes: &[u8]) -> Option<&[u8]> {
+    let ends = [&b"\r\n"[..], b"\n"];
+    ends.iter().find_map(|end| bytes.strip_prefix(*end))
 }
 
 fn ends_with_crlf(bytes: &[u8]) -> bool {
@@ -211,22 +251,28 @@ fn quote(sample: &Sample, delimiter: u8) -> u8 {
     if all && !rows.is_empty() { b'\'' } else { b'"' }
 }
 
-/// Whether the first row names columns; `None` if that cannot be told.
+/// Whether the first row names columns; `None` if that cannot be told. Guessed wrong it mints for a
+/// column's name, or leaves a recipient out: an address alone proves that there is no header.
 fn has_header(rows: &[ByteRecord]) -> Option<bool> {
     let (first, rest) = rows.split_first()?;
     if first.iter().any(is_name_of_ids) {
         return Some(true);
     }
-    let is_value = |field: &[u8]| {
-        field.is_empty() || field.contains(&b'@') || field.iter().all(u8::is_ascii_digit)
-    };
-    if first.iter().any(is_value) {
+    if first.iter().any(|field| field.contains(&b'@')) {
+        return Some(false);
+    }
+    let below = |at: usize| rest.iter().filter_map(move |row| row.get(at));
+    let number = |field: &[u8]| !field.is_empty() && field.iter().all(u8::is_ascii_digit);
+    // A year may name a column, but hardly the first; where names are counted they begin with 0.
+    let counted = first.get(0).filter(|head| number(head) && *head != b"0");
+    if counted.is_some() && !rest.is_empty() && below(0).all(number) {
         return Some(false);
     }
     let telling = |field: &[u8]| field.contains(&b'@') || field.iter().any(u8::is_ascii_digit);
     let differs = |(at, head): (usize, &[u8])| {
-        let below = || rest.iter().filter_map(|row| row.get(at));
-        !telling(head) && below().next().is_some() && below().all(telling)
+        // An empty field is a value that is missing; the first is that of rows that are counted.
+        let named = !telling(head) && (at == 0 || !head.is_empty());
+        named && below(at).next().is_some() && below(at).all(telling)
     };
     first.iter().enumerate().any(differs).then_some(true)
 }
@@ -236,10 +282,7 @@ mod tests {
     use super::*;
 
     fn guess(text: &[u8]) -> Result<Dialect, String> {
-        let sample = Sample {
-            bytes: text.to_vec(),
-            whole: true,
-        };
+        let sample = Sample::of(text.to_vec(), true);
         Dialect::guess(&sample, Known::default()).map(|(dialect, _)| dialect)
     }
 
@@ -251,6 +294,8 @@ mod tests {
             ("id\tname\n1\tSmith, John\n2\tDoe, Jane\n", b'\t'),
             ("id|name\n1|a\n", b'|'),
             ("email\na@b.c\n", b','),
+            ("sep=;\na,b;id\nc,d;2\n", b';'),
+            ("\u{feff}SEP=|\r\nid,x\r\n1,2\r\n", b'|'),
             ("\"id\";\"note\"\r\n\"1\";\"a\r\nb, c, d\"\r\n", b';'),
         ] {
             assert_eq!(
@@ -268,6 +313,14 @@ mod tests {
             ("a@b.c\nd@e.f\n", Some(false)),
             ("1,anna\n2,bob\n", Some(false)),
             ("who,when\nanna,2026\nbob,2027\n", Some(true)),
+            ("7\n8\n", Some(false)),
+            (",who,when\n0,anna,2026\n1,bob,2027\n", Some(true)),
+            (",who\n0,anna\n1,bob\n", Some(true)),
+            ("member,2025\nm-17,120\nm-18,80\n", Some(true)),
+            ("member,2025\nanna,120\nbob,80\n", None),
+            ("0,1\n17,29\n18,31\n", None),
+            ("anna,,x\nbob,5,y\n", None),
+            ("1,anna\n", None),
             ("anna\nbob\n", None),
         ] {
             let told = guess(text.as_bytes()).map(|dialect| dialect.header);

@@ -2,41 +2,44 @@
 //!
 //! Memory is constant: a few batches are on their way at a time, whatever the size of the file.
 
+mod check;
 mod dialect;
 mod id_column;
 mod input;
 mod output;
+mod places;
 mod progress;
+mod run;
+mod table;
 mod tokens;
+mod written;
 
-use std::cell::{Cell, RefCell};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use csv::ByteRecord;
-use indicatif::HumanCount;
 
 use crate::app;
-use crate::shutdown::Stop;
 
 use super::Failure;
 use super::ask::Ask;
+use super::files::{Source, named};
 use super::lines::{Lines, tell};
-use dialect::Known;
-use input::{Input, Row, Source};
-use output::{Begin, Output, Written};
-use progress::Progress;
+pub(super) use dialect::Known;
+use input::Input;
+use places::Places;
+use progress::{Away, Progress};
+use run::Run;
+pub(super) use table::Table;
 use tokens::Minter;
-
-/// Rows of one call.
-const BATCH_ROWS: usize = 2_000;
-/// Calls on their way: one is being answered while another's rows are read or written.
-const BATCHES: usize = 3;
 
 /// Add the merge columns that a campaign's templates need to a CSV of recipients
 ///
 /// Delimiter, quotes, line ends and header are told from the file's beginning, and so is the column
 /// with recipients' ids; standard error says what was found. The output is written in the same way,
-/// with the columns cupel_token and cupel_act_N behind the others.
+/// with the columns cupel_token and cupel_act_N behind the others; a first line such as "sep=;" is
+/// left out. Nothing that is there already is overwritten.
 ///
 /// What broke off goes on: with --out by --resume, on standard output by --skip-rows and
 /// --no-header, as the line says that it ends with. Rows already out keep their tokens.
@@ -60,23 +63,29 @@ pub(super) struct Mint {
     /// Whether the first row names the columns
     #[arg(long, value_parser = ["yes", "no"], hide_possible_values = true, value_name = "yes|no")]
     header: Option<String>,
-    /// Where the merged CSV is written, instead of standard output
-    #[arg(long, value_name = "FILE")]
+    /// A new file for the merged CSV; standard output if - or left out
+    #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Go on where --out broke off
     #[arg(long, requires = "out")]
     resume: bool,
-    /// Rows that are out already
+    /// Rows that are out already, on standard output
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     #[arg(conflicts_with = "resume")]
     skip_rows: u64,
-    /// Write no header row
+    /// Write no header row, on standard output
     #[arg(long, conflicts_with = "resume")]
     no_header: bool,
-    /// Put rows that cannot be minted for into this file, with the reason; without it they end the
-    /// command
+    /// Put rows that cannot be minted for into this new file, with the reason; without it they end
+    /// the command. It is written anew where a merge is gone on with
     #[arg(long, value_name = "FILE")]
     skip_bad: Option<PathBuf>,
+    /// Read all of the input and say what is wrong with it; mint and write nothing
+    #[arg(long)]
+    check: bool,
+    /// Say nothing on standard error but errors
+    #[arg(short, long)]
+    quiet: bool,
 }
 
 fn delimiter(text: &str) -> Result<u8, String> {
@@ -87,274 +96,103 @@ fn delimiter(text: &str) -> Result<u8, String> {
     }
 }
 
-/// Some rows with their recipients' ids.
-#[derive(Default)]
-struct Batch {
-    rows: Vec<ByteRecord>,
-    ids: Vec<String>,
-    /// Bytes of the input up to here.
-    taken: u64,
-}
-
 impl Mint {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let usage = |what: &str| Failure::new(Failure::USAGE, what);
-        let file = self.file.as_deref().filter(|file| *file != Path::new("-"));
-        if file.is_none() && self.ask.reach.takes_stdin() {
-            return Err(usage(
-                "standard input is the key already; name the recipients' file",
-            ));
-        }
-        if self.ask.json && self.out.is_none() {
-            return Err(usage(
-                "--json needs --out: standard output is the merged CSV",
-            ));
-        }
-        let source = Source::open(file)?;
-        let size = source.size;
+        self.refuse_usage()?;
+        let source = Source::open(self.file.as_deref(), &self.ask.reach, "recipients")?;
+        let size = source.size();
         let known = Known {
             delimiter: self.delimiter,
             header: self.header.as_deref().map(|header| header == "yes"),
         };
-        let input = Input::open(source, known, self.id_column.as_deref())?;
-        let connection = self.ask.reach.open()?;
-        let minter = Minter::of(&connection, self.campaign)?;
+        let mut input = Input::open(source, known, self.id_column.as_deref())?;
+        let minter = Arc::new(Minter::of(self.ask.reach.open()?, self.campaign)?);
         let columns = minter.columns();
-        self.say(&input, &columns);
         let header = merged_header(&input, &columns)?;
-        let begin = Begin {
-            dialect: &input.dialect,
-            header: header.as_ref().filter(|_| !self.no_header),
-        };
-        let width = input.columns() + columns.len();
-        let (output, written) = self.output(begin, width)?;
-        let apart = self.apart(&input)?;
-        let mut run = Run {
-            stop: app::stop_when_interrupted().map_err(anyhow::Error::from)?,
-            progress: Progress::new(size),
-            skipped: written.rows,
-            failed: None,
-            input,
+        if self.check {
+            return check::check(&mut input, &columns, self.ask.json);
+        }
+        if !self.ask.json && !self.quiet {
+            about(&input, &columns).iter().for_each(tell);
+        }
+        let width = input.table.columns + columns.len();
+        let header = header.as_ref().filter(|_| !self.no_header);
+        let places = self.places(&input, header, width)?;
+        let Places {
             output,
+            written,
             apart,
-        };
-        run.skip(&written)?;
-        let ended = run.go(&minter);
+        } = places;
+        let rows_are_seen = self.out_file().is_none() && std::io::stdout().is_terminal();
+        let progress = Progress::new(size, !self.quiet && !rows_are_seen);
+        let away = Arc::new(Away::beside(&progress, self.quiet));
+        let stop = app::stop_when_interrupted().map_err(anyhow::Error::from)?;
+        let mut run = Run::new(input, output, apart, progress, stop);
+        let ended = run.all(&written, &minter, &away);
         run.progress.clear();
-        let ended = ended.and_then(|()| run.interrupted());
-        ended.map_err(|error| match run.skipped + run.progress.rows {
-            0 => error,
-            out => error.and(self.how_to_go_on(out)),
+        ended.map_err(|error| match run.how_to_go_on(self.out_file().is_some()) {
+            Some(more) => error.and(more),
+            None => error,
         })?;
         if self.ask.json {
-            let dialect = run.input.dialect.shown();
+            let dialect = run.input.table.dialect.shown();
             let mut lines = Lines::new();
             lines.say(run.progress.json(run.skipped, &columns, &dialect));
             return lines.finish();
         }
-        tell(run.progress.line());
+        if !self.quiet {
+            tell(run.progress.line());
+        }
         Ok(())
     }
 
-    fn say(&self, input: &Input, columns: &[String]) {
-        if self.ask.json {
-            return;
-        }
-        let name = input.header.as_ref().and_then(|row| row.get(input.id.at));
-        let name = name.map(|name| format!(" ({})", String::from_utf8_lossy(name)));
-        tell(format_args!("{}: {}", input.shown, input.dialect.shown()));
-        tell(format_args!(
-            "recipients' ids: column {}{}, {}",
-            input.id.at + 1,
-            name.unwrap_or_default(),
-            input.id.why
-        ));
-        tell(format_args!("adding: {}", columns.join(", ")));
+    fn out_file(&self) -> Option<&Path> {
+        named(self.out.as_deref())
     }
 
-    /// Where rows go, and what is there already.
-    fn output(&self, begin: Begin<'_>, width: usize) -> Result<(Output, Written), Failure> {
-        let skip = Written {
-            rows: self.skip_rows,
-            ..Written::default()
+    fn refuse_usage(&self) -> Result<(), Failure> {
+        let file = self.out_file().is_some();
+        let line = if self.ask.json && !file && !self.check {
+            "--json needs --out: standard output is the merged CSV"
+        } else if self.resume && !file {
+            "--resume needs a file with --out; standard output goes on by --skip-rows"
+        } else if file && (self.skip_rows > 0 || self.no_header) {
+            "--skip-rows and --no-header are for standard output; --out goes on by --resume"
+        } else if self.skip_bad.as_deref() == Some(Path::new("-")) {
+            "--skip-bad needs a file"
+        } else {
+            return Ok(());
         };
-        let Some(out) = &self.out else {
-            return Ok((Output::standard(begin, !self.no_header)?, skip));
-        };
-        let before = match self.resume {
-            true => Written::of(begin, width, out)?,
-            false => None,
-        };
-        match before {
-            Some(written) => Ok((Output::append(begin, out, &written)?, written)),
-            None => Ok((Output::create(begin, out)?, skip)),
-        }
+        Err(Failure::new(Failure::USAGE, line))
     }
+}
 
-    /// Where rows go that cannot be minted for: written anew, since reading finds them anew.
-    fn apart(&self, input: &Input) -> Result<Option<Output>, Failure> {
-        let Some(path) = &self.skip_bad else {
-            return Ok(None);
-        };
-        let header = input.header.clone().map(|mut header| {
-            header.push_field(b"cupel_error");
-            header
-        });
-        let begin = Begin {
-            dialect: &input.dialect,
-            header: header.as_ref(),
-        };
-        std::fs::File::create(path).map_err(|error| {
-            let line = format!("cannot make {}: {error}", path.display());
-            Failure::new(Failure::CANNOT_CREATE, line)
-        })?;
-        Output::append(begin, path, &Written::default()).map(Some)
-    }
-
-    fn how_to_go_on(&self, rows: u64) -> String {
-        let out = format!("{} rows are out; go on with", HumanCount(rows));
-        match self.out {
-            Some(_) => format!("{out} --resume"),
-            None => format!("{out} --skip-rows {rows} --no-header"),
-        }
-    }
+/// How the input was understood, and what is added to it.
+fn about(input: &Input, columns: &[String]) -> [String; 3] {
+    let (table, id) = (&input.table, &input.id);
+    let name = table.header.as_ref().and_then(|row| row.get(id.at));
+    let name = name.map(|name| format!(" ({})", String::from_utf8_lossy(name)));
+    let name = name.unwrap_or_default();
+    [
+        format!("{}: {}", table.shown, table.dialect.shown()),
+        format!("recipients' ids: column {}{name}, {}", id.at + 1, id.why),
+        format!("adding: {}", columns.join(", ")),
+    ]
 }
 
 /// The header with our columns behind, unless it has one of them already.
 fn merged_header(input: &Input, columns: &[String]) -> Result<Option<ByteRecord>, Failure> {
-    let Some(mut header) = input.header.clone() else {
+    let Some(mut header) = input.table.header.clone() else {
         return Ok(None);
     };
     let taken = |name: &&String| header.iter().any(|head| head == name.as_bytes());
     if let Some(name) = columns.iter().find(taken) {
         let what = "rename or remove it: that name is one of those to be added";
-        let line = format!("{}: has a column {name} already; {what}", input.shown);
+        let line = format!("{}: has a column {name} already; {what}", input.table.shown);
         return Err(Failure::new(Failure::DATA, line));
     }
     for name in columns {
         header.push_field(name.as_bytes());
     }
     Ok(Some(header))
-}
-
-/// One run over the input.
-struct Run {
-    input: Input,
-    output: Output,
-    apart: Option<Output>,
-    progress: Progress,
-    stop: Stop,
-    /// Rows that were out before.
-    skipped: u64,
-    /// What ended the reading; told when all before it is out.
-    failed: Option<Failure>,
-}
-
-impl Run {
-    /// Passes over what is out already.
-    fn skip(&mut self, written: &Written) -> Result<(), Failure> {
-        let mut row = ByteRecord::new();
-        for _ in 0..written.rows {
-            if self.next(&mut row)?.is_none() {
-                let (shown, rows) = (&self.input.shown, HumanCount(written.rows));
-                let line = format!("{shown}: ends before row {rows}, but so many rows are out");
-                return Err(Failure::new(Failure::DATA, line));
-            }
-        }
-        let same = written.last.iter().zip(&row).all(|(out, read)| out == read);
-        if written.rows > 0 && !same {
-            let (shown, rows) = (&self.input.shown, HumanCount(written.rows));
-            let line = format!("{shown}: row {rows} is not what the output has there");
-            return Err(Failure::new(Failure::DATA, line));
-        }
-        Ok(())
-    }
-
-    /// The id of the next row that can be minted for; others are put apart, or end it.
-    fn next(&mut self, row: &mut ByteRecord) -> Result<Option<String>, Failure> {
-        loop {
-            match self.input.next(row)? {
-                None => return Ok(None),
-                Some(Row::Good(id)) => return Ok(Some(id)),
-                Some(Row::Bad(why)) => {
-                    let line = self.input.line(row);
-                    let Some(apart) = &mut self.apart else {
-                        let line = format!("{}: line {line}: {why}", self.input.shown);
-                        let failure = Failure::new(Failure::DATA, line);
-                        return Err(failure.and("mend it, or put it apart with --skip-bad FILE"));
-                    };
-                    self.progress.bad += 1;
-                    row.push_field(format!("line {line}: {why}").as_bytes());
-                    apart.row(row)?;
-                }
-            }
-        }
-    }
-
-    fn batch(&mut self) -> Result<Option<Batch>, Failure> {
-        if let Some(error) = self.failed.take() {
-            return Err(error);
-        }
-        let mut batch = Batch::default();
-        while batch.rows.len() < BATCH_ROWS && !self.stop.asked() {
-            let mut row = ByteRecord::new();
-            match self.next(&mut row) {
-                Ok(Some(id)) => {
-                    batch.ids.push(id);
-                    batch.rows.push(row);
-                }
-                Ok(None) => break,
-                Err(error) if batch.rows.is_empty() => return Err(error),
-                Err(error) => {
-                    self.failed = Some(error);
-                    break;
-                }
-            }
-        }
-        batch.taken = self.input.taken();
-        Ok(Some(batch).filter(|batch| !batch.rows.is_empty()))
-    }
-
-    fn go(&mut self, minter: &Minter<'_>) -> Result<(), Failure> {
-        let run = RefCell::new(self);
-        let heard = Cell::new(true);
-        app::in_order(
-            BATCHES,
-            || match heard.get() {
-                true => run.borrow_mut().batch(),
-                false => Ok(None),
-            },
-            |batch| (minter.mint(&batch.ids), batch),
-            |(values, batch)| {
-                heard.set(run.borrow_mut().write(values?, batch)?);
-                Ok(heard.get())
-            },
-        )
-    }
-
-    fn write(&mut self, values: Vec<Vec<String>>, batch: Batch) -> Result<bool, Failure> {
-        for (mut row, values) in batch.rows.into_iter().zip(values) {
-            for value in values {
-                row.push_field(value.as_bytes());
-            }
-            self.output.row(&row)?;
-            self.progress.rows += 1;
-        }
-        self.progress.tell(batch.taken);
-        if let Some(apart) = &mut self.apart {
-            apart.show()?;
-        }
-        self.output.show()
-    }
-
-    fn interrupted(&mut self) -> Result<(), Failure> {
-        if let Some(apart) = &mut self.apart {
-            apart.show()?;
-        }
-        self.output.show()?;
-        match self.stop.asked() {
-            true => Err(Failure::new(Failure::INTERRUPTED, "interrupted")),
-            false => Ok(()),
-        }
-    }
 }

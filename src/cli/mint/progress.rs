@@ -1,9 +1,12 @@
-//! How far minting is: a bar on a terminal, and a line at the end.
+//! How far minting is: a bar on a terminal, a word while the server is away, a line at the end.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
+
+use super::super::lines::tell;
 
 /// Rows, time, and a bar if somebody sees it.
 pub(super) struct Progress {
@@ -16,8 +19,9 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Of an input of so many bytes, where that is known. Nothing is drawn but on a terminal.
-    pub(super) fn new(size: Option<u64>) -> Self {
+    /// Of an input of so many bytes, where that is known. Nothing is drawn but on a terminal, and
+    /// only if it is `seen`.
+    pub(super) fn new(size: Option<u64>, seen: bool) -> Self {
         let bar = match size {
             Some(size) => ProgressBar::new(size),
             None => ProgressBar::no_length(),
@@ -26,6 +30,9 @@ impl Progress {
             Some(_) => "{bar:30} {bytes}/{total_bytes}  {msg}  {eta} left",
             None => "{spinner} {bytes}  {msg}",
         };
+        if !seen {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
         if let Ok(style) = ProgressStyle::with_template(form) {
             bar.set_style(style);
         }
@@ -42,8 +49,8 @@ impl Progress {
         self.bar.set_position(bytes);
         if !self.bar.is_hidden() {
             let rate = HumanCount(self.rate(self.begun.elapsed()));
-            let rows = HumanCount(self.rows);
-            self.bar.set_message(format!("{rows} rows, {rate} rows/s"));
+            let rows = rows(self.rows);
+            self.bar.set_message(format!("{rows}, {rate} rows/s"));
         }
     }
 
@@ -66,8 +73,8 @@ impl Progress {
             bad => format!(", put {} apart", HumanCount(bad)),
         };
         format!(
-            "minted {} rows in {:.1} s, {} rows/s{bad}",
-            HumanCount(self.rows),
+            "minted {} in {:.1} s, {} rows/s{bad}",
+            rows(self.rows),
             took.as_secs_f64(),
             HumanCount(self.rate(took))
         )
@@ -85,5 +92,43 @@ impl Progress {
             "columns": columns,
             "dialect": dialect,
         })
+    }
+}
+
+/// A number of rows: `1 row`, `2,000 rows`.
+pub(super) fn rows(number: u64) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} row{plural}", HumanCount(number))
+}
+
+/// Says that the server is away: once, until it has answered again.
+pub(super) struct Away {
+    bar: ProgressBar,
+    quiet: bool,
+    said: AtomicBool,
+}
+
+impl Away {
+    /// Beside the bar of this progress.
+    pub(super) fn beside(progress: &Progress, quiet: bool) -> Self {
+        Self {
+            bar: progress.bar.clone(),
+            quiet,
+            said: AtomicBool::new(false),
+        }
+    }
+
+    /// It did not answer, and will be asked again for so long.
+    pub(super) fn tell(&self, why: &impl std::fmt::Display, again: Duration) {
+        if !self.quiet && !self.said.swap(true, Ordering::Relaxed) {
+            let seconds = again.as_secs();
+            let line = format!("the server is away ({why}); trying again for {seconds} s");
+            self.bar.suspend(|| tell(line));
+        }
+    }
+
+    /// It has answered.
+    pub(super) fn over(&self) {
+        self.said.store(false, Ordering::Relaxed);
     }
 }

@@ -1,21 +1,25 @@
 //! What the server adds to a row: which columns a campaign's templates need, and their values.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::shutdown::Stop;
+
 use super::super::Failure;
 use super::super::connection::{Connection, Request};
+use super::progress::Away;
 
-/// How often a call is tried while the server is away, a second apart: it may be starting anew.
-const TRIES_MAX: u32 = 30;
+/// How long a call is tried, from its beginning: the server may be starting anew. One that hangs
+/// has used this up when its first call ends.
+const AWAY_MAX: Duration = Duration::from_secs(30);
 const TRY_EVERY: Duration = Duration::from_secs(1);
 
 /// Mints for one campaign.
-pub(super) struct Minter<'a> {
-    connection: &'a Connection,
+pub(super) struct Minter {
+    connection: Connection,
     campaign: u32,
     /// Numbers of acts; 0 is the unsubscribe function, which every campaign has.
     acts: BTreeSet<u32>,
@@ -34,9 +38,9 @@ struct Message<'a> {
     acts: BTreeMap<u32, &'a str>,
 }
 
-impl<'a> Minter<'a> {
+impl Minter {
     /// Asks which links of the campaign act.
-    pub(super) fn of(connection: &'a Connection, campaign: u32) -> Result<Self, Failure> {
+    pub(super) fn of(connection: Connection, campaign: u32) -> Result<Self, Failure> {
         let path = ["campaigns", &campaign.to_string(), "links"];
         let request = Request::get(path).about(about(campaign));
         let answer = connection.call(&request)?;
@@ -61,21 +65,31 @@ impl<'a> Minter<'a> {
             .collect()
     }
 
-    /// The values of these columns for each recipient.
-    pub(super) fn mint(&self, recipients: &[String]) -> Result<Vec<Vec<String>>, Failure> {
+    /// The values of these columns for each recipient. While the server is away it is asked again,
+    /// until `stop`.
+    pub(super) fn mint(
+        &self,
+        recipients: &[String],
+        stop: &Stop,
+        away: &Away,
+    ) -> Result<Vec<Vec<String>>, Failure> {
         let path = ["campaigns", &self.campaign.to_string(), "mint"];
         let body = json!({"recipients": recipients});
         let request = Request::post(path).body(&body).about(about(self.campaign));
-        let mut tries = 1;
+        let begun = Instant::now();
         let answer = loop {
             match self.connection.read(&request) {
-                Err(error) if error.may_pass() && tries < TRIES_MAX => {
-                    tries += 1;
+                Err(error) if error.may_pass() && stop.asked() => {
+                    return Err(Failure::new(Failure::INTERRUPTED, "interrupted"));
+                }
+                Err(error) if error.may_pass() && begun.elapsed() < AWAY_MAX => {
+                    away.tell(&error, AWAY_MAX);
                     std::thread::sleep(TRY_EVERY);
                 }
                 other => break other?,
             }
         };
+        away.over();
         let unreadable = || {
             let what = "the server's answer to minting is not what this version reads";
             Failure::new(Failure::PROTOCOL, what)

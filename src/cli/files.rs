@@ -1,0 +1,163 @@
+//! Files that commands read and write. Where none is named they read standard input; what is there
+//! already they do not overwrite.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+use super::lines::tell;
+use super::reach::Reach;
+
+/// A path that names a file: `-` means standard input or output, as none does.
+pub(super) fn named(path: Option<&Path>) -> Option<&Path> {
+    path.filter(|path| *path != Path::new("-"))
+}
+
+/// What a command reads.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// Its name in errors.
+    pub(super) shown: String,
+    pub(super) file: File,
+}
+
+impl Source {
+    /// A file, or standard input unless that is the key; `what` is to be read from it.
+    ///
+    /// # Errors
+    /// Exit codes 64 and 66.
+    pub(super) fn open(path: Option<&Path>, reach: &Reach, what: &str) -> Result<Self, Failure> {
+        if let Some(path) = named(path) {
+            let opened = File::open(path).map_err(|error| Failure::no_input(path, &error));
+            return Ok(Self {
+                shown: path.display().to_string(),
+                file: opened?,
+            });
+        }
+        if reach.takes_stdin() {
+            let line = format!("standard input is the key already; name the file of the {what}");
+            return Err(Failure::new(Failure::USAGE, line));
+        }
+        let (stdin, shown) = (std::io::stdin(), "standard input");
+        if stdin.is_terminal() {
+            tell(format_args!(
+                "reading the {what} from the terminal; end with Ctrl-D"
+            ));
+        }
+        let handle = stdin.as_fd().try_clone_to_owned();
+        let handle = handle.map_err(|error| Failure::no_input(Path::new(shown), &error));
+        Ok(Self {
+            shown: shown.to_owned(),
+            file: File::from(handle?),
+        })
+    }
+
+    /// Bytes, where that is known.
+    pub(super) fn size(&self) -> Option<u64> {
+        regular(&self.file).map(|about| about.len())
+    }
+}
+
+/// A file whatever it is called: two names, links or redirections may lead to the same one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    /// `None` for what is no file, such as a pipe: that loses nothing when it is written to.
+    pub(super) fn of(file: &File) -> Option<Self> {
+        let about = regular(file)?;
+        Some(Self {
+            device: about.dev(),
+            inode: about.ino(),
+        })
+    }
+}
+
+fn regular(file: &File) -> Option<Metadata> {
+    file.metadata().ok().filter(Metadata::is_file)
+}
+
+/// Standard output, written to without a buffer.
+pub(super) fn standard_output() -> Result<File, Failure> {
+    let handle = std::io::stdout().as_fd().try_clone_to_owned();
+    let failed = |error| Failure::new(Failure::IO, format!("standard output: {error}"));
+    handle.map(File::from).map_err(failed)
+}
+
+/// Whether a path leads to something that is written to as it is: a device, a pipe, a socket.
+pub(super) fn is_stream(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|about| !about.is_file() && !about.is_dir())
+}
+
+/// Makes a file that must not be there.
+///
+/// # Errors
+/// Exit code 73; with `remedy` if it is there.
+pub(super) fn make(path: &Path, remedy: &str) -> Result<File, Failure> {
+    let made = OpenOptions::new().write(true).create_new(true).open(path);
+    made.map_err(|error| {
+        let failure = cannot_make(path, &error);
+        match error.kind() {
+            ErrorKind::AlreadyExists => failure.and(remedy),
+            _ => failure,
+        }
+    })
+}
+
+pub(super) fn cannot_make(path: &Path, error: &std::io::Error) -> Failure {
+    let line = format!("cannot make {}: {error}", path.display());
+    Failure::new(Failure::CANNOT_CREATE, line)
+}
+
+pub(super) fn cannot_write(shown: &str, error: &std::io::Error) -> Failure {
+    Failure::new(Failure::IO, format!("{shown}: {error}"))
+}
+
+/// Writes a file whole or not at all: beside its place first. A stream is written to as it is.
+///
+/// # Errors
+/// Exit codes 73 where it cannot be made, 74 where it cannot be written.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let shown = path.display().to_string();
+    if is_stream(path) {
+        let opened = OpenOptions::new().write(true).open(path);
+        let mut stream = opened.map_err(|error| cannot_make(path, &error))?;
+        return stream
+            .write_all(bytes)
+            .map_err(|error| cannot_write(&shown, &error));
+    }
+    // A link stays one.
+    let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let beside = beside(&place);
+    // The place is named, not its neighbour, which nobody asked for.
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&beside);
+    let mut file = made.map_err(|error| cannot_make(path, &error))?;
+    let written = file
+        .write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| match fs::metadata(&place) {
+            Ok(before) => file.set_permissions(before.permissions()),
+            Err(_) => Ok(()),
+        })
+        .and_then(|()| fs::rename(&beside, &place));
+    written.map_err(|error| {
+        drop(fs::remove_file(&beside));
+        cannot_write(&shown, &error)
+    })
+}
+
+/// A name for the time being, in the same directory.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    path.with_file_name(name)
+}
