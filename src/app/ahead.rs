@@ -1,7 +1,7 @@
 //! What a command does beside its main thread: several calls at once, and hearing an interruption.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -14,11 +14,13 @@ use crate::shutdown::Stop;
 const INTERRUPTED: i32 = 130;
 /// How long work that was begun is waited for after a stop: a server may hang.
 const LAST_WORK_MAX: Duration = Duration::from_secs(2);
+/// Inputs that a thread is given before it is waited for.
+const INPUTS_MAX: usize = 1;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Works on up to `ahead` inputs at once, each on a thread of its own, and takes what comes of
-/// them in the order of the inputs, until `next` has no more. After a stop, which an error of
-/// `take` is too, work that is late is left to itself, and ends with the process.
+/// Works on up to `ahead` inputs at once, on as many threads, and takes what comes of them in the
+/// order of the inputs, until `next` has no more. After a stop, which an error of `take` is too,
+/// work that is late is left to itself, and ends with the process.
 ///
 /// # Errors
 /// What `next` or `take` refused, or that no thread can be made. When it was not `take`, everything
@@ -30,61 +32,77 @@ pub fn in_order<I: Send + 'static, O: Send + 'static, E: From<anyhow::Error>>(
     work: impl Fn(I) -> O + Clone + Send + 'static,
     mut take: impl FnMut(O) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut running = VecDeque::new();
+    let lanes = (0..ahead.max(1)).map(|_| Lane::open(work.clone()));
+    let mut idle = lanes
+        .collect::<std::io::Result<Vec<_>>>()
+        .map_err(anyhow::Error::from)?;
+    let mut busy = VecDeque::new();
     let mut ended = Ok(());
     let mut more = true;
     loop {
-        while more && running.len() < ahead.max(1) {
-            let begun = next().and_then(|input| {
-                let begin = |input| Running::begin(work.clone(), input);
-                input.map(begin).transpose().map_err(E::from)
-            });
-            match begun {
-                Ok(Some(begun)) => running.push_back(begun),
-                Ok(None) => more = false,
-                Err(error) => {
-                    ended = Err(error);
+        while more && let Some(lane) = idle.pop() {
+            match next() {
+                Ok(Some(input)) => busy.push_back(lane.begin(input)),
+                none => {
+                    ended = none.map(|_| ());
                     more = false;
+                    idle.push(lane);
                 }
             }
         }
-        let Some(made) = running.pop_front().and_then(|first| first.wait(stop)) else {
-            return ended;
+        let Some((lane, made)) = busy.pop_front().and_then(|lane| lane.wait(stop)) else {
+            break;
         };
+        idle.push(lane);
         if let Err(error) = take(made) {
             stop.ask();
-            running.into_iter().for_each(|late| drop(late.wait(stop)));
-            return Err(error);
+            let late = busy.drain(..).filter_map(|lane| lane.wait(stop));
+            idle.extend(late.map(|(lane, _)| lane));
+            ended = Err(error);
+            break;
         }
     }
+    // What the work holds is let go of before the caller goes on.
+    idle.into_iter().for_each(Lane::close);
+    ended
 }
 
-/// Work on an input, on a thread of its own.
-struct Running<O> {
-    thread: JoinHandle<()>,
+/// A thread that works on one input after the other. One for each input would leave pages of its
+/// own behind, which only another one's memory can be put in.
+struct Lane<I, O> {
+    inputs: SyncSender<I>,
     made: Receiver<O>,
+    thread: JoinHandle<()>,
 }
 
-impl<O: Send + 'static> Running<O> {
-    fn begin<I: Send + 'static>(
-        work: impl FnOnce(I) -> O + Send + 'static,
-        input: I,
-    ) -> anyhow::Result<Self> {
-        let (say, made) = sync_channel(1);
+impl<I: Send + 'static, O: Send + 'static> Lane<I, O> {
+    fn open(work: impl Fn(I) -> O + Send + 'static) -> std::io::Result<Self> {
+        let (inputs, given) = sync_channel(INPUTS_MAX);
+        let (say, made) = sync_channel(INPUTS_MAX);
         let thread = Builder::new().name("ahead".to_owned()).spawn(move || {
-            // What the work holds is let go of before anybody hears of its end.
-            let made = work(input);
-            drop(say.send(made));
+            for input in given {
+                drop(say.send(work(input)));
+            }
         })?;
-        Ok(Self { thread, made })
+        Ok(Self {
+            inputs,
+            made,
+            thread,
+        })
     }
 
-    /// What came of it; `None` if it is late after a stop.
-    fn wait(self, stop: &Stop) -> Option<O> {
+    fn begin(self, input: I) -> Self {
+        // One that has died is found out by waiting for it.
+        drop(self.inputs.send(input));
+        self
+    }
+
+    /// What came of its input; `None` if it is late after a stop.
+    fn wait(self, stop: &Stop) -> Option<(Self, O)> {
         let mut until = None;
         loop {
             match self.made.recv_timeout(LOOK_EVERY) {
-                Ok(made) => return Some(made),
+                Ok(made) => return Some((self, made)),
                 Err(RecvTimeoutError::Disconnected) => {
                     let panic = self.thread.join().err()?;
                     std::panic::resume_unwind(panic)
@@ -97,6 +115,13 @@ impl<O: Send + 'static> Running<O> {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
+        }
+    }
+
+    fn close(self) {
+        drop(self.inputs);
+        if let Err(panic) = self.thread.join() {
+            std::panic::resume_unwind(panic);
         }
     }
 }
