@@ -2,6 +2,7 @@
 //! the network could reach. Commands so have one way to do things, whether a server runs or not.
 
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::config::Config;
 use crate::listen::Listeners;
 use crate::shutdown::Stop;
 
-use super::directory::CONTROL_SOCKET;
+use super::directory::COMMAND_SOCKET;
 use super::{App, DirectoryLock};
 
 /// How often a server that starts is looked for.
@@ -20,6 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// A server of this process, for as long as it is kept.
 #[derive(Debug)]
 pub struct Alone {
+    socket: PathBuf,
     stop: Stop,
     thread: Option<JoinHandle<anyhow::Result<()>>>,
 }
@@ -30,7 +32,7 @@ impl Alone {
     /// # Errors
     /// Keys, journal or tables of the directory cannot be used.
     pub fn start(config: Config, lock: DirectoryLock) -> anyhow::Result<Self> {
-        let socket = config.data.join(CONTROL_SOCKET);
+        let socket = config.data.join(COMMAND_SOCKET);
         let stop = Stop::default();
         let asked = stop.clone();
         let thread = std::thread::Builder::new()
@@ -42,17 +44,24 @@ impl Alone {
                 })
             })?;
         let mut alone = Self {
+            socket,
             stop,
             thread: Some(thread),
         };
-        while UnixStream::connect(&socket).is_err() {
+        while UnixStream::connect(&alone.socket).is_err() {
             if alone.thread.as_ref().is_none_or(JoinHandle::is_finished) {
                 alone.end()?;
-                anyhow::bail!("{} cannot be made", socket.display());
+                anyhow::bail!("{} cannot be made", alone.socket.display());
             }
             std::thread::sleep(LOOK_EVERY);
         }
         Ok(alone)
+    }
+
+    /// The file of its socket.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// Stops it in order, as a server stops.

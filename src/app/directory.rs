@@ -165,16 +165,17 @@ pub fn open_key_ring(data: &Path) -> Result<KeyRing, KeyRingError> {
     KeyRing::open(&data.join("keys"), fresh)
 }
 
-/// Name of the socket file in a data directory.
+/// Name of the socket file of the server that runs on a data directory.
 pub(super) const CONTROL_SOCKET: &str = "control.sock";
+/// The same of a command that serves itself: another that found it could come too late.
+pub(super) const COMMAND_SOCKET: &str = "command.sock";
 
 /// The socket through which commands on this machine reach the server without a key: who may
 /// open it may read the data directory.
-pub(super) fn control_socket(data: &Path) -> Option<Listener> {
-    let path = data.join(CONTROL_SOCKET);
-    remove_socket(data);
-    let bound = UnixListener::bind(&path).and_then(|listener| {
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+pub(super) fn control_socket(path: &Path) -> Option<Listener> {
+    remove_socket(path);
+    let bound = UnixListener::bind(path).and_then(|listener| {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         Ok(listener)
     });
     bound
@@ -189,9 +190,8 @@ pub(super) fn control_socket(data: &Path) -> Option<Listener> {
         })
 }
 
-pub(super) fn remove_socket(data: &Path) {
-    let path = data.join(CONTROL_SOCKET);
-    match fs::remove_file(&path) {
+pub(super) fn remove_socket(path: &Path) {
+    match fs::remove_file(path) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => {

@@ -41,7 +41,7 @@ use crate::store::Scope;
 use crate::web::{self, LastReload, NewKey, Pages, Parts};
 
 use background::{JournalThreads, LAST_SETTLE_MAX, last_settle, open_store, settle_loop};
-use directory::{CONTROL_SOCKET, control_socket, remove_socket};
+use directory::{COMMAND_SOCKET, CONTROL_SOCKET, control_socket, remove_socket};
 
 use certified::Certified;
 use housekeeping::Keeping;
@@ -218,7 +218,11 @@ impl App {
         } = listeners;
         // A command that serves itself heeds signals as commands do.
         let signals = !public.is_empty() || !control.is_empty();
-        control.extend(control_socket(&data));
+        let local = data.join(match signals {
+            true => CONTROL_SOCKET,
+            false => COMMAND_SOCKET,
+        });
+        control.extend(control_socket(&local));
         if control.is_empty() {
             anyhow::bail!("{} takes no control socket", data.display());
         }
@@ -229,7 +233,6 @@ impl App {
             supervisor.run(signals, longest, &asked, over);
         })?;
         let public = serve_public(public, &parts, certificates.public.as_ref(), begins)?;
-        let local = data.join(CONTROL_SOCKET);
         let control = serve_control(control, &local, &parts, certificates.control.as_ref())?;
         let readers = public.as_ref().map(Server::handle);
         let handles: Vec<_> = public
@@ -261,7 +264,7 @@ impl App {
         if let Some(store) = parts.store.swap(None) {
             store.close().await;
         }
-        remove_socket(&data);
+        remove_socket(&local);
         supervising.stop()?;
         // Only now: whichever part failed, nothing that was answered is lost by it.
         written?;

@@ -296,6 +296,7 @@ fn directory(data: &Path, file: Option<&Path>) -> Result<Connection, Failure> {
                 let config = config(data, file)?;
                 telemetry::start_logs(config.log_format, "warn,actix_server=error,actix_http=off");
                 let alone = Alone::start(config, lock)?;
+                let socket = alone.socket().to_owned();
                 return Connection::local(&socket, Some(alone));
             }
             Err(DirectoryError::InUse { .. }) if Instant::now() < until => {

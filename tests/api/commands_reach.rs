@@ -292,7 +292,9 @@ fn without_a_server_and_nothing_is_left_behind() {
     );
     let (code, line) = place.fails("health");
     assert!(code == 69 && line.contains("no server runs"), "{line}");
-    assert!(!data.join("control.sock").exists());
+    for socket in ["control.sock", "command.sock"] {
+        assert!(!data.join(socket).exists(), "{socket}");
+    }
     let server = Server::start(&data, &[]);
     let seen = Place::directory(&data).json("campaign show 1");
     assert_eq!(seen["name"], "June");
