@@ -19,7 +19,7 @@ use cupel::listen::Listeners;
 use serde_json::{Value, json};
 
 use crate::bad_input::raw;
-use crate::harness::Server;
+use crate::harness::{Server, damaged};
 
 /// A browser that was led here.
 const CLICK: &str = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 \
@@ -60,7 +60,7 @@ fn paths(server: &Server) -> Vec<String> {
     server.post("/short-links", short);
     server.post("/short-links/Winter/disable", json!({}));
 
-    let damaged = format!("{}A", &token[..token.len() - 1]);
+    let damaged = damaged(token, 47);
     let unknown = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     let mut paths: Vec<_> = ["0", "01", "1", "2", "3", "4", "5", "6", "7", "x", "", "1/"]
         .iter()

@@ -8,7 +8,7 @@ use cupel::telemetry::{METRICS, Metric};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{Server, eventually};
+use crate::harness::{Server, damaged, eventually};
 
 /// Only where there is TLS.
 pub(crate) const SOMETIMES: &[&str] = &["cupel_tls_certificate_expiry_timestamp_seconds"];
@@ -142,9 +142,7 @@ fn figures_are_what_happened() {
         .public(Method::POST, &press)
         .body("List-Unsubscribe=One-Click");
     assert_eq!(request.send().unwrap().status(), 200);
-    let mut damaged = one.token.clone().into_bytes();
-    damaged[40] = if damaged[40] == b'A' { b'B' } else { b'A' };
-    server.get(&format!("/c/{}/1", String::from_utf8(damaged).unwrap()));
+    server.get(&format!("/c/{}/1", damaged(&one.token, 40)));
     server.get("/c/nonsense/1");
     server.events("", 303);
 

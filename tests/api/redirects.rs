@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::Server;
+use crate::harness::{Server, damaged};
 
 fn tracked(server: &Server, url: &str) -> (u64, String) {
     let campaign = server.campaign();
@@ -65,7 +65,7 @@ fn a_pixel_is_always_the_gif() {
     let server = Server::new();
     let campaign = server.campaign();
     let token = server.mint(campaign, &["r"])[0].token.clone();
-    let wrong = format!("{}A", &token[..47]);
+    let wrong = damaged(&token, 47);
     for name in [token.as_str(), wrong.as_str(), "", "x", "%2e%2e"] {
         let answer = server.get(&format!("/o/{name}.gif"));
         assert_eq!(answer.status(), 200, "{name}");
@@ -208,7 +208,7 @@ fn damaged_and_foreign_tokens_lead_nowhere_and_are_counted_under_nobody() {
     let (campaign, path) = tracked(&server, "https://shop.example/");
     let token = path.split('/').nth(2).unwrap().to_owned();
     let foreign = tracked(&other, "https://shop.example/").1;
-    let mut damaged = vec![
+    let mut paths = vec![
         foreign.clone(),
         format!("/c/{token}%27/1"),
         format!("/c/{}/1", &token[..47]),
@@ -216,16 +216,14 @@ fn damaged_and_foreign_tokens_lead_nowhere_and_are_counted_under_nobody() {
         format!("/c/{}/1", token.to_lowercase()),
     ];
     for at in (8..48).step_by(5) {
-        let mut bytes = token.clone().into_bytes();
-        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
-        damaged.push(format!("/c/{}/1", String::from_utf8(bytes).unwrap()));
+        paths.push(format!("/c/{}/1", damaged(&token, at)));
     }
-    for path in &damaged {
+    for path in &paths {
         let answer = server.get(path);
         assert_eq!(answer.status(), 404, "{path}");
         assert!(answer.headers().get("location").is_none());
     }
-    let events = server.events("&kind=click", damaged.len() - 1);
+    let events = server.events("&kind=click", paths.len() - 1);
     for event in &events {
         assert_eq!(
             (&event["token"], &event["message"]),
@@ -235,7 +233,7 @@ fn damaged_and_foreign_tokens_lead_nowhere_and_are_counted_under_nobody() {
     assert_eq!(server.stats(campaign)["raw"]["clicks"]["total"], 0);
     let act = "AAAAAAAAAAAAAAAA";
     let one_click = server
-        .public(Method::POST, &format!("/u/{}A/{act}/0", &token[..47]))
+        .public(Method::POST, &format!("/u/{}/{act}/0", damaged(&token, 47)))
         .body("List-Unsubscribe=One-Click")
         .send()
         .unwrap();

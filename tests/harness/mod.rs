@@ -62,6 +62,13 @@ pub fn client() -> Client {
         .unwrap()
 }
 
+/// A token with another character at one place.
+pub fn damaged(token: &str, at: usize) -> String {
+    let mut bytes = token.as_bytes().to_vec();
+    bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+    String::from_utf8(bytes).unwrap()
+}
+
 /// A running server.
 pub struct Server {
     child: Option<Child>,
