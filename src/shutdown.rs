@@ -1,6 +1,7 @@
 //! One stop signal, passed down to whoever runs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -24,6 +25,12 @@ impl Stop {
     #[must_use]
     pub fn asked(&self) -> bool {
         *self.0.borrow()
+    }
+
+    /// Waits for so long, or until it is asked for.
+    pub async fn wait_for(&self, time: Duration) {
+        let over = tokio::time::timeout(time, self.wait()).await;
+        tracing::trace!(stopped = over.is_ok(), "shutdown: waited");
     }
 
     /// Waits until it is asked for.

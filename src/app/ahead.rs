@@ -39,6 +39,7 @@ pub fn in_order<I: Send + 'static, O: Send + 'static, E: From<anyhow::Error>>(
     let mut busy = VecDeque::new();
     let mut ended = Ok(());
     let mut more = true;
+    let mut until = None;
     loop {
         while more && let Some(lane) = idle.pop() {
             match next() {
@@ -50,13 +51,18 @@ pub fn in_order<I: Send + 'static, O: Send + 'static, E: From<anyhow::Error>>(
                 }
             }
         }
-        let Some((lane, made)) = busy.pop_front().and_then(|lane| lane.wait(stop)) else {
+        let Some((lane, made)) = busy
+            .pop_front()
+            .and_then(|lane| lane.wait(stop, &mut until))
+        else {
             break;
         };
         idle.push(lane);
         if let Err(error) = take(made) {
             stop.ask();
-            let late = busy.drain(..).filter_map(|lane| lane.wait(stop));
+            let late = busy
+                .drain(..)
+                .filter_map(|lane| lane.wait(stop, &mut until));
             idle.extend(late.map(|(lane, _)| lane));
             ended = Err(error);
             break;
@@ -97,9 +103,8 @@ impl<I: Send + 'static, O: Send + 'static> Lane<I, O> {
         self
     }
 
-    /// What came of its input; `None` if it is late after a stop.
-    fn wait(self, stop: &Stop) -> Option<(Self, O)> {
-        let mut until = None;
+    /// What came of its input; `None` if it is late after a stop: later than `until`.
+    fn wait(self, stop: &Stop, until: &mut Option<Instant>) -> Option<(Self, O)> {
         loop {
             match self.made.recv_timeout(LOOK_EVERY) {
                 Ok(made) => return Some((self, made)),

@@ -1,4 +1,5 @@
-//! What runs beside the listeners: syncing, settling, opening the store again, housekeeping.
+//! What runs beside the listeners for the hits: the journal's threads, settling, and opening the
+//! store again.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -83,19 +84,19 @@ pub(super) async fn settle_loop(
             reopen_store(&parts, &data).await;
         }
         let Some(store) = parts.store.load_full() else {
-            wait(STORE_RETRY, &stop).await;
+            stop.wait_for(STORE_RETRY).await;
             reopen_store(&parts, &data).await;
             continue;
         };
         if parts.live.load().settle_paused {
-            wait(STORE_RETRY, &stop).await;
+            stop.wait_for(STORE_RETRY).await;
             continue;
         }
         match round(&parts, &mut settler, &store, now).await {
             Ok(progress) => {
                 settled_to = progress.position;
                 if !progress.more {
-                    wait(SETTLE_EVERY, &stop).await;
+                    stop.wait_for(SETTLE_EVERY).await;
                 }
             }
             Err(error) => {
@@ -105,7 +106,7 @@ pub(super) async fn settle_loop(
                     parts.store.store(None);
                     store.close().await;
                 }
-                wait(STORE_RETRY, &stop).await;
+                stop.wait_for(STORE_RETRY).await;
             }
         }
     }
@@ -208,11 +209,6 @@ fn is_busy(error: &StoreError) -> bool {
         sqlx::Error::PoolTimedOut => true,
         _ => false,
     }
-}
-
-pub(super) async fn wait(time: Duration, stop: &Stop) {
-    let over = rt::time::timeout(time, stop.wait()).await;
-    tracing::trace!(stopped = over.is_ok(), "app: waited");
 }
 
 /// Opens the store and takes over what it knows.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -98,8 +98,12 @@ fn foreign(data: &Path) -> std::io::Result<Option<String>> {
         return Ok(None);
     }
     for entry in fs::read_dir(data)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if !BEFORE_USE.contains(&name.as_str()) {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // A start that failed may have made a socket, and a shell the file of its log.
+        let about = entry.metadata()?;
+        let nothing = about.file_type().is_socket() || (about.is_file() && about.len() == 0);
+        if !nothing && !BEFORE_USE.contains(&name.as_str()) {
             return Ok(Some(name));
         }
     }

@@ -12,7 +12,6 @@ use crate::listen::{Authority, CertificateFiles, Certificates};
 use crate::shutdown::Stop;
 use crate::web::{CertificateState, Parts};
 
-use super::background::wait;
 use super::certified::Certified;
 use super::supervisor;
 use super::watched::with_all;
@@ -77,7 +76,7 @@ async fn housekeeping(
         if let Some(metrics) = &parts.metrics {
             metrics.run_upkeep();
         }
-        wait(EVERY, &stop).await;
+        stop.wait_for(EVERY).await;
     }
 }
 
@@ -130,7 +129,7 @@ async fn certify(authority: Option<Authority>, parts: actix::Data<Parts>, stop: 
             // An order may be waiting for its authority; it begins anew at the next start.
             () = stop.wait() => return,
         };
-        wait(again, &stop).await;
+        stop.wait_for(again).await;
     }
 }
 

@@ -247,7 +247,8 @@ impl App {
         let public = public.map(|public| rt::spawn(with_all(public, stop.clone())));
         let control = rt::spawn(with_all(control, stop.clone()));
         let keeping = Keeping::start(&parts, certificates, &stop);
-        supervisor::serving();
+        // Tasks are polled in the order in which they were made: workers and signals come first.
+        rt::spawn(async { supervisor::serving() });
         stop.wait().await;
         stop_listening(&parts, readers, handles).await;
         let ended = match public {
@@ -298,8 +299,8 @@ fn base_url(config: &Config, listeners: &Listeners) -> String {
 /// them when they are told to stop, and close what has not asked yet.
 async fn stop_listening(parts: &Parts, readers: Option<ServerHandle>, all: Vec<ServerHandle>) {
     parts.stopping.store(true, Ordering::Relaxed);
-    rt::time::sleep(parts.config.http.drain).await;
     if let Some(readers) = readers {
+        rt::time::sleep(parts.config.http.drain).await;
         readers.pause().await;
         rt::time::sleep(LAST_WORDS).await;
     }

@@ -19,7 +19,8 @@ use sd_notify::NotifyState;
 
 use crate::shutdown::Stop;
 
-use super::background::wait;
+/// Exit code of a server of which a part died: the service manager starts another.
+const DIED: i32 = 70;
 
 /// Says that the configuration is read again, and when that is over.
 pub(super) fn reloading<T>(reload: impl FnOnce() -> T) -> T {
@@ -73,7 +74,7 @@ impl Supervisor {
                 rt::spawn(async move {
                     while !stop.asked() {
                         pulses.beat(&pulse);
-                        wait(patience / 8, &stop).await;
+                        stop.wait_for(patience / 8).await;
                     }
                 });
             }
@@ -122,12 +123,13 @@ impl Supervisor {
                 }
                 _ => tell(&[NotifyState::Watchdog]),
             }
-            wait(patience / 4, stop).await;
+            stop.wait_for(patience / 4).await;
         }
     }
 }
 
-/// The first signal asks for an orderly stop, the second ends the process. It never ends by itself.
+/// The first signal asks for an orderly stop, the second ends the process: with an error if it was
+/// a part that died, not a signal, for which everything stops. It never ends by itself.
 async fn stop_on_signal(stop: &Stop) {
     let terminate = signal(SignalKind::terminate());
     let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, signal(SignalKind::interrupt()))
@@ -135,16 +137,18 @@ async fn stop_on_signal(stop: &Stop) {
         tracing::error!("app: signals cannot be heard");
         return std::future::pending().await;
     };
+    let mut asked = None;
     loop {
         let heard = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
         };
-        if stop.asked() {
+        if let Some(code) = asked {
             tracing::warn!(signal = heard, "app: asked again, stopping at once");
             // The journal holds every answered hit; nothing is lost by leaving now.
-            std::process::exit(0);
+            std::process::exit(code);
         }
+        asked = Some(if stop.asked() { DIED } else { 0 });
         tracing::info!(signal = heard, "app: stopping");
         stop.ask();
     }

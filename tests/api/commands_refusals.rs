@@ -3,11 +3,9 @@
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use tempfile::tempdir;
-
-use crate::harness::{Server, cupel, run};
+use crate::harness::{Server, cupel, for_anybody, run};
 
 /// Somebody who owns nothing.
 const NOBODY: u32 = 65_534;
@@ -16,18 +14,10 @@ const NOBODY: u32 = 65_534;
 fn a_directory_of_somebody_else_is_not_taken_for_an_empty_one() {
     let server = Server::new();
     let root = fs::metadata("/proc/self").unwrap().uid() == 0;
-    // Somebody else must be able to start the command at all.
-    let shared = tempdir().unwrap();
-    fs::set_permissions(shared.path(), Permissions::from_mode(0o755)).unwrap();
-    let binary = shared.path().join("cupel");
-    fs::copy(cupel().get_program(), &binary).unwrap();
     let data = server.data.to_str().unwrap();
     let ask = |command: &str| {
-        let mut asked = Command::new(&binary);
-        asked
-            .args(command.split(' '))
-            .args(["--data", data])
-            .current_dir("/");
+        let (_folder, mut asked) = for_anybody();
+        asked.args(command.split(' ')).args(["--data", data]);
         if root {
             asked.uid(NOBODY).gid(NOBODY);
         }

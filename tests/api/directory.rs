@@ -2,10 +2,11 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
-use crate::harness::{Server, client, cupel, run};
+use crate::harness::{Server, client, cupel, for_anybody, run};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -34,6 +35,16 @@ fn a_directory_of_something_else_is_refused_and_stays_as_it_is() {
         assert_eq!(mode(own.path()), 0o755);
         assert_eq!(fs::read_dir(own.path()).unwrap().count(), 1);
     }
+}
+
+#[test]
+fn what_a_failed_start_leaves_does_not_refuse_the_next() {
+    let own = tempfile::tempdir().unwrap();
+    fs::write(own.path().join("log"), "").unwrap();
+    let socket = own.path().join("public.sock");
+    drop(UnixListener::bind(&socket).unwrap());
+    let server = Server::start(own.path(), &[]);
+    assert_eq!(server.get("/robots.txt").status(), 200);
 }
 
 #[test]
@@ -66,7 +77,7 @@ fn a_directory_that_is_another_s_and_open_to_our_group_serves() {
     set_mode(own.path(), 0o755);
     chown(&data, None, Some(GROUP)).unwrap();
     set_mode(&data, 0o2775);
-    let mut command = cupel();
+    let (_folder, mut command) = for_anybody();
     command
         .args(["serve", "--listen=127.0.0.1:0", "--control=127.0.0.1:0"])
         .arg("--data")

@@ -7,6 +7,7 @@
     reason = "each test target uses its part"
 )]
 
+mod minted;
 mod process;
 
 use std::io::{BufRead, BufReader};
@@ -18,7 +19,8 @@ use reqwest::Method;
 use reqwest::blocking::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 
-pub use process::{cupel, run};
+pub use minted::{Minted, damaged};
+pub use process::{cupel, for_anybody, run};
 use process::{free_ports, log, log_file};
 
 /// Longest wait for something that takes a second.
@@ -62,13 +64,6 @@ pub fn client() -> Client {
         .unwrap()
 }
 
-/// A token with another character at one place.
-pub fn damaged(token: &str, at: usize) -> String {
-    let mut bytes = token.as_bytes().to_vec();
-    bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
-    String::from_utf8(bytes).unwrap()
-}
-
 /// A running server.
 pub struct Server {
     child: Option<Child>,
@@ -80,22 +75,6 @@ pub struct Server {
     pub key: String,
     pub client: Client,
     _own: Option<tempfile::TempDir>,
-}
-
-/// What minting gave for one recipient.
-#[derive(Clone, Debug)]
-pub struct Minted {
-    pub recipient: String,
-    pub message: String,
-    pub token: String,
-    pub acts: Value,
-    pub json: Value,
-}
-
-impl Minted {
-    pub fn act(&self, number: u64) -> &str {
-        self.acts[number.to_string()].as_str().unwrap()
-    }
 }
 
 impl Server {

@@ -1,17 +1,37 @@
 //! The binary as a process: how it is started, and what it said.
 
+use std::fs::Permissions;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use tempfile::TempDir;
+
 /// The binary under test.
 pub fn cupel() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cupel"));
+    unnamed(Command::new(env!("CARGO_BIN_EXE_cupel")))
+}
+
+/// Without what the environment would say to it.
+fn unnamed(mut command: Command) -> Command {
     let ours = std::env::vars().filter(|(name, _)| name.starts_with("CUPEL_"));
     ours.for_each(|(name, _)| {
         command.env_remove(name);
     });
     command
+}
+
+/// The binary where everybody may start it: a checkout may lie in a folder of its owner's. It goes
+/// with the folder.
+pub fn for_anybody() -> (TempDir, Command) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    let binary = folder.path().join("cupel");
+    std::fs::copy(env!("CARGO_BIN_EXE_cupel"), &binary).unwrap();
+    let mut command = unnamed(Command::new(binary));
+    command.current_dir("/");
+    (folder, command)
 }
 
 /// Flags for ports of the system's choice, where a test does not say otherwise.
