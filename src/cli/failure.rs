@@ -80,10 +80,13 @@ impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         // Keys and certificates that are missing or damaged are the operator's to put back.
         let keys = matches!(error.downcast_ref(), Some(KeyRingError::Form { .. }));
-        let code = if keys || error.is::<CertificateError>() {
-            Self::CONFIGURATION
-        } else {
-            Self::SOFTWARE
+        let code = match error.downcast_ref() {
+            _ if keys => Self::CONFIGURATION,
+            Some(CertificateError::File { .. }) => Self::CONFIGURATION,
+            // A disk may come later, and files that are renewed fit again in a moment.
+            Some(CertificateError::Unreadable { .. }) => Self::NO_INPUT,
+            Some(CertificateError::Mismatch { .. }) => Self::TEMPORARY,
+            None => Self::SOFTWARE,
         };
         Self::new(code, format!("{error:#}"))
     }

@@ -24,7 +24,15 @@ pub(super) const ACME_TLS: &[u8] = b"acme-tls/1";
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// A file cannot be read, or holds something else.
+    /// A file cannot be read.
+    #[error("{}: {why}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        why: std::io::Error,
+    },
+    /// A file holds something else.
     #[error("{}: {why}", path.display())]
     File {
         /// The file.
@@ -214,9 +222,9 @@ impl CertificateFiles {
     /// other do not fit in between: what is wrong is said once, and mended by the second.
     pub fn take_if_changed(&mut self, into: &Certificates) -> Result<bool, CertificateError> {
         let read = |path: &Path| {
-            std::fs::read(path).map_err(|why| CertificateError::File {
+            std::fs::read(path).map_err(|why| CertificateError::Unreadable {
                 path: path.to_owned(),
-                why: why.to_string(),
+                why,
             })
         };
         let now = (read(&self.files.chain)?, read(&self.files.key)?);
