@@ -17,7 +17,7 @@ use super::table::AsnTable;
 pub(super) enum Seen {
     #[default]
     Never,
-    Absent,
+    Unreadable(ErrorKind),
     As {
         modified_s: i64,
         modified_ns: i64,
@@ -89,9 +89,7 @@ fn read_if_changed(path: &Path, last: &mut Seen) -> Result<Option<AsnTable>, Net
     let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
     let (seen, file) = match opened {
         Ok((metadata, file)) => (Seen::of(&metadata), Ok(file)),
-        Err(error) if error.kind() == ErrorKind::NotFound => (Seen::Absent, Err(error)),
-        // Not known whether it changed: said each time until it can be read.
-        Err(error) => return Err(unreadable(error)),
+        Err(error) => (Seen::Unreadable(error.kind()), Err(error)),
     };
     if seen == *last {
         return Ok(None);
