@@ -95,13 +95,14 @@ pub(super) fn base_url(text: &str) -> Result<String, String> {
 /// A host, and a port where it is not the scheme's own, as a Host header names them; in lower case.
 pub(super) fn host_and_port(text: &str) -> Result<String, String> {
     let host = text.to_ascii_lowercase();
+    if host.ends_with(":80") || host.ends_with(":443") {
+        return Err(format!(
+            "{text:?} names a port that browsers leave out: leave it out too"
+        ));
+    }
     let url = Url::parse(&format!("http://{host}")).ok();
-    // A port of 80 is left out of what is read, and what is not a host alone is read as more.
-    let same = |url: &Url| {
-        let read = url.authority();
-        read == host || host.strip_suffix(":80") == Some(read)
-    };
-    match url.filter(|url| usable_host(url) && same(url)) {
+    // What is not a host alone is read as more.
+    match url.filter(|url| usable_host(url) && url.authority() == host) {
         Some(_) => Ok(host),
         None => Err(format!(
             "{text:?} is no host such as t.example.com or t.example.com:8443"

@@ -140,6 +140,10 @@ pub(super) const WRONG: &[Wrong] = &[
         "cupel.toml:1: act_hosts: \"https://b.example\" is no host such as t.example.com",
     ),
     file(
+        "act_hosts = ['a.example:443']",
+        "cupel.toml:1: act_hosts: \"a.example:443\" names a port that browsers leave out",
+    ),
+    file(
         "face.sender = 'x'\nact_hosts = 'a.example/path'",
         "cupel.toml:2: act_hosts: \"a.example/path\" is no host",
     ),
