@@ -198,7 +198,7 @@ impl Connection {
 
     /// Hears whether the server answers at all.
     pub(super) fn lives(&self) -> Result<(), Failure> {
-        match self.send(&Request::get(["livez"]), &["livez"])? {
+        match self.send(&Request::get(["livez"]).within(REACH_MAX), &["livez"])? {
             (200, answer) if answer == b"ok\n" => Ok(()),
             (status, _) => Err(self.not_ours(status)),
         }

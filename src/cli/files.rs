@@ -132,27 +132,69 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
             .write_all(bytes)
             .map_err(|error| cannot_write(&shown, &error));
     }
-    // A link stays one.
-    let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let beside = beside(&place);
-    // The place is named, not its neighbour, which nobody asked for.
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&beside);
-    let mut file = made.map_err(|error| cannot_make(path, &error))?;
+    let (mut file, replacement) = Replacement::begin(path)?;
     let written = file
         .write_all(bytes)
         .and_then(|()| file.sync_all())
-        .and_then(|()| match fs::metadata(&place) {
+        .and_then(|()| match fs::metadata(path) {
             Ok(before) => file.set_permissions(before.permissions()),
             Err(_) => Ok(()),
-        })
-        .and_then(|()| fs::rename(&beside, &place));
-    written.map_err(|error| {
-        drop(fs::remove_file(&beside));
-        cannot_write(&shown, &error)
-    })
+        });
+    written.map_err(|error| cannot_write(&shown, &error))?;
+    replacement.take_place()
+}
+
+/// A file that is to take the place of another, and lies beside it until then.
+pub(super) struct Replacement {
+    beside: PathBuf,
+    place: PathBuf,
+    taken: bool,
+}
+
+impl Replacement {
+    /// Makes the file.
+    ///
+    /// # Errors
+    /// Exit code 73.
+    pub(super) fn begin(path: &Path) -> Result<(File, Self), Failure> {
+        // A link stays one.
+        let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let beside = beside(&place);
+        let made = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&beside);
+        // The place is named, not its neighbour, which nobody asked for.
+        let file = made.map_err(|error| cannot_make(path, &error))?;
+        let taken = false;
+        Ok((
+            file,
+            Self {
+                beside,
+                place,
+                taken,
+            },
+        ))
+    }
+
+    /// Puts it in its place; without that it is removed again.
+    ///
+    /// # Errors
+    /// Exit code 74.
+    pub(super) fn take_place(mut self) -> Result<(), Failure> {
+        let renamed = fs::rename(&self.beside, &self.place);
+        renamed.map_err(|error| cannot_write(&self.place.display().to_string(), &error))?;
+        self.taken = true;
+        Ok(())
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        if !self.taken {
+            drop(fs::remove_file(&self.beside));
+        }
+    }
 }
 
 /// A name for the time being, in the same directory.

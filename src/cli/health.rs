@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::Failure;
 use super::ask::Ask;
 use super::lines::Lines;
+use super::reach::no_server;
 use super::sheet::harmless;
 
 /// Ask a running server whether it is ready; exit code 0 if it is, 69 if not
@@ -25,10 +26,7 @@ pub(super) struct Health {
 
 impl Health {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let Some(connection) = self.ask.reach.running()? else {
-            let line = "no server runs on this data directory; start it with cupel serve";
-            return Err(Failure::new(Failure::UNAVAILABLE, line));
-        };
+        let connection = self.ask.reach.running()?.ok_or_else(no_server)?;
         let mut lines = Lines::new();
         if self.live {
             connection.lives()?;

@@ -66,14 +66,16 @@ enum What {
     ///
     /// Example: cupel keys rotate --data /var/lib/cupel
     Rotate,
-    /// Retire a key: confirm and login links signed by it ask for a new mail
+    /// Retire a signing key: confirm and login links signed by it ask for a new mail
     ///
     /// Example: cupel keys retire --data /var/lib/cupel 1
     Retire {
         /// Number of the key
         id: u8,
     },
-    /// Revoke a key that was given away: links go on, nothing is counted for a message
+    /// Revoke a signing key that was stolen: links go on, nothing is counted for a message
+    ///
+    /// It cannot be undone. An API key that leaked is withdrawn: `cupel keys withdraw`.
     ///
     /// Example: cupel keys revoke --data /var/lib/cupel 1
     Revoke {

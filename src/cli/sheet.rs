@@ -8,6 +8,8 @@ use console::{Style, Term};
 use indicatif::HumanCount;
 use serde_json::Value;
 
+use crate::telemetry;
+
 use super::lines::Lines;
 
 /// What stands in a column.
@@ -66,7 +68,7 @@ fn to_the_second(time: &str) -> String {
 pub(super) fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+        if telemetry::is_hostile(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);

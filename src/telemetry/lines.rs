@@ -13,7 +13,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// Whether a character must not reach a terminal or log reader as it is: control characters, and
 /// those that break lines or change the direction of text.
-fn is_hostile(c: char) -> bool {
+#[must_use]
+pub fn is_hostile(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

@@ -18,6 +18,7 @@ use tracing_subscriber::registry::Registry;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
+pub use lines::is_hostile;
 #[cfg(feature = "otlp")]
 pub use otlp::{Traces, TracesError};
 pub use panics::panics;

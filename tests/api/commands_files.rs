@@ -134,6 +134,21 @@ fn bad_rows_go_into_a_new_file_or_a_stream_and_anew_where_a_merge_goes_on() {
         "{merged}"
     );
 
+    // What does not go on leaves the bad rows of what did as they were.
+    let other = INPUT.replace("Cleo", "Carla");
+    fs::write(files.path("in.csv"), other).unwrap();
+    let there = files.names();
+    let (code, err) = files.mint(&server, "-o o --resume --skip-bad bad.csv");
+    assert!(
+        code == 65 && err.contains("not what the output has"),
+        "{err}"
+    );
+    assert_eq!(
+        (files.read("bad.csv").as_str(), files.names()),
+        (BAD, there)
+    );
+    fs::write(files.path("in.csv"), INPUT).unwrap();
+
     let (code, err) = files.mint(&server, "-o - --skip-bad /dev/null");
     assert!(code == 0 && err.contains("put 1 apart"), "{err}");
     let pipe = files.path("pipe");

@@ -28,7 +28,6 @@ use super::files::{Source, named};
 use super::lines::{Lines, tell};
 pub(super) use dialect::Known;
 use input::Input;
-use places::Places;
 use progress::{Away, Progress};
 use run::Run;
 pub(super) use table::Table;
@@ -118,17 +117,14 @@ impl Mint {
         let width = input.table.columns + columns.len();
         let header = header.as_ref().filter(|_| !self.no_header);
         let places = self.places(&input, header, width)?;
-        let Places {
-            output,
-            written,
-            apart,
-        } = places;
         let rows_are_seen = self.out_file().is_none() && std::io::stdout().is_terminal();
         let progress = Progress::new(size, !self.quiet && !rows_are_seen);
         let away = Arc::new(Away::beside(&progress, self.quiet));
         let stop = app::stop_when_interrupted().map_err(anyhow::Error::from)?;
-        let mut run = Run::new(input, output, apart, progress, stop);
-        let ended = run.all(&written, &minter, &away);
+        let mut run = Run::new(input, places.output, places.apart, progress, stop);
+        let ended = run
+            .skip(&places.written, places.replacement)
+            .and_then(|()| run.all(&minter, &away));
         run.progress.clear();
         ended.map_err(|error| match run.how_to_go_on(self.out_file().is_some()) {
             Some(more) => error.and(more),

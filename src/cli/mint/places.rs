@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use csv::ByteRecord;
 
 use super::super::Failure;
-use super::super::files::{Identity, cannot_make, cannot_write, is_stream, make, standard_output};
+use super::super::files::{
+    Identity, Replacement, cannot_make, cannot_write, is_stream, make, standard_output,
+};
 use super::Mint;
 use super::dialect::Dialect;
 use super::input::Input;
@@ -26,6 +28,8 @@ pub(super) struct Places {
     pub(super) output: Output,
     pub(super) written: Written,
     pub(super) apart: Option<Output>,
+    /// Whose place the rows apart take once it is sure that a merge goes on.
+    pub(super) replacement: Option<Replacement>,
 }
 
 /// A file that rows are to be written to, and that nothing was written to yet.
@@ -37,6 +41,7 @@ struct Opened {
     /// It was made just now.
     made: Option<PathBuf>,
     written: Written,
+    replacement: Option<Replacement>,
 }
 
 impl Mint {
@@ -60,6 +65,7 @@ impl Mint {
                     rows: self.skip_rows,
                     ..Written::default()
                 },
+                replacement: None,
             },
         };
         refuse_input(&out.file, &out.shown, input)?;
@@ -79,11 +85,18 @@ impl Mint {
             dialect,
             header: heads.as_ref(),
         };
-        let apart = apart.map(|it| Output::new(begin_apart, it.file, &it.shown, it.fresh));
+        let (apart, replacement) = match apart {
+            Some(it) => {
+                let apart = Output::new(begin_apart, it.file, &it.shown, it.fresh)?;
+                (Some(apart), it.replacement)
+            }
+            None => (None, None),
+        };
         Ok(Places {
             output: Output::new(begin, out.file, &out.shown, out.fresh)?,
             written: out.written,
-            apart: apart.transpose()?,
+            apart,
+            replacement,
         })
     }
 
@@ -115,6 +128,7 @@ impl Mint {
                 fresh: written.bytes == 0,
                 made: None,
                 written,
+                replacement: None,
             });
         }
         Ok(Opened {
@@ -123,6 +137,7 @@ impl Mint {
             fresh: true,
             made: Some(path.to_owned()),
             written: Written::default(),
+            replacement: None,
         })
     }
 
@@ -139,19 +154,16 @@ impl Mint {
                 .write(true)
                 .open(path)
                 .map_err(|error| cannot_make(path, &error))?,
-            (_, true) => OpenOptions::new()
-                .read(true)
-                .write(true)
-                .open(path)
-                .map_err(|error| cannot_make(path, &error))?,
+            (_, true) => File::open(path).map_err(|error| cannot_make(path, &error))?,
             _ => make(path, "name another with --skip-bad, or remove it")?,
         };
-        let opened = Opened {
+        let mut opened = Opened {
             file,
             shown: path.display().to_string(),
             fresh: true,
             made: None,
             written: Written::default(),
+            replacement: None,
         };
         refuse_input(&opened.file, &opened.shown, input)?;
         let identity = Identity::of(&opened.file);
@@ -165,7 +177,8 @@ impl Mint {
                 let line = format!("{}: {what}", opened.shown);
                 return Err(Failure::new(Failure::CANNOT_CREATE, line));
             }
-            opened.written.cut(&opened.file, path)?;
+            let (file, replacement) = Replacement::begin(path)?;
+            (opened.file, opened.replacement) = (file, Some(replacement));
         }
         Ok(Some(opened))
     }

@@ -10,6 +10,7 @@ use crate::app;
 use crate::shutdown::Stop;
 
 use super::super::Failure;
+use super::super::files::Replacement;
 use super::input::{Input, Row};
 use super::output::Output;
 use super::progress::{Away, Progress, rows};
@@ -63,14 +64,7 @@ impl Run {
     }
 
     /// Goes on behind what is out already, to the end.
-    pub(super) fn all(
-        &mut self,
-        written: &Written,
-        minter: &Arc<Minter>,
-        away: &Arc<Away>,
-    ) -> Result<(), Failure> {
-        self.skip(written)?;
-        self.skipped = written.rows;
+    pub(super) fn all(&mut self, minter: &Arc<Minter>, away: &Arc<Away>) -> Result<(), Failure> {
         self.go(minter, away)?;
         self.show()?;
         match self.stop.asked() {
@@ -79,8 +73,13 @@ impl Run {
         }
     }
 
-    /// Passes over what is out already.
-    fn skip(&mut self, written: &Written) -> Result<(), Failure> {
+    /// Passes over what is out already. Only where that is what the input says do its bad rows take
+    /// the place of those that were put apart before.
+    pub(super) fn skip(
+        &mut self,
+        written: &Written,
+        replacement: Option<Replacement>,
+    ) -> Result<(), Failure> {
         let mut row = ByteRecord::new();
         let shown = self.input.table.shown.clone();
         let data = |what: &str| Failure::new(Failure::DATA, format!("{shown}: {what}"));
@@ -100,7 +99,8 @@ impl Run {
             let out = HumanCount(written.rows);
             return Err(data(&format!("row {out} is not what the output has there")));
         }
-        Ok(())
+        self.skipped = written.rows;
+        replacement.map_or(Ok(()), Replacement::take_place)
     }
 
     /// The id of the next row that can be minted for; others are put apart, or end it. `None` at
