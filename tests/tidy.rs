@@ -47,7 +47,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("listen", &["config", "domain", "web"]),
+    ("listen", &["config", "domain", "shutdown", "web"]),
     (
         "cli",
         &[

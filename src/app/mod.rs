@@ -32,7 +32,7 @@ use crate::domain::campaign::TenantId;
 use crate::domain::hit::Scheme;
 use crate::journal::Journal;
 use crate::judge::{Agents, RuleSet};
-use crate::listen::{Listeners, serve_control, serve_public};
+use crate::listen::{Listener, Listeners, serve_control, serve_public};
 use crate::network::{AsnTable, NetworkLists, Networks};
 use crate::resolve::Catalogue;
 use crate::settle::{SettleOptions, Settler};
@@ -218,21 +218,21 @@ impl App {
         } = listeners;
         // A command that serves itself heeds signals as commands do.
         let signals = !public.is_empty() || !control.is_empty();
-        let local = data.join(match signals {
-            true => CONTROL_SOCKET,
-            false => COMMAND_SOCKET,
-        });
-        control.extend(control_socket(&local));
-        if control.is_empty() {
-            anyhow::bail!("{} takes no control socket", data.display());
-        }
+        let local = add_control_socket(&mut control, &data, signals)?;
         let supervisor = Supervisor::named();
         let begins = supervisor.on_worker(&stop);
+        let closing = Stop::default();
         let (longest, asked) = (stop_max(&parts.config), stop.clone());
         let supervising = Thread::start("supervisor", &stop, move |over| {
             supervisor.run(signals, longest, &asked, over);
         })?;
-        let public = serve_public(public, &parts, certificates.public.as_ref(), begins)?;
+        let public = serve_public(
+            public,
+            &parts,
+            certificates.public.as_ref(),
+            begins,
+            &closing,
+        )?;
         let control = serve_control(control, &local, &parts, certificates.control.as_ref())?;
         let readers = public.as_ref().map(Server::handle);
         let handles: Vec<_> = public
@@ -250,7 +250,7 @@ impl App {
         // Tasks are polled in the order in which they were made: workers and signals come first.
         rt::spawn(async { supervisor::serving() });
         stop.wait().await;
-        stop_listening(&parts, readers, handles).await;
+        stop_listening(&parts, readers, handles, &closing).await;
         let ended = match public {
             Some(public) => public.await,
             None => Ok(Ok(())),
@@ -277,6 +277,24 @@ impl App {
     }
 }
 
+/// Adds the socket for commands on this machine, and returns its file: that of a server, or of a
+/// command that serves itself.
+fn add_control_socket(
+    to: &mut Vec<Listener>,
+    data: &Path,
+    server: bool,
+) -> anyhow::Result<PathBuf> {
+    let local = data.join(match server {
+        true => CONTROL_SOCKET,
+        false => COMMAND_SOCKET,
+    });
+    to.extend(control_socket(&local));
+    if to.is_empty() {
+        anyhow::bail!("{} takes no control socket", data.display());
+    }
+    Ok(local)
+}
+
 /// What links begin with where nobody said: the first address that readers are listened to on.
 fn base_url(config: &Config, listeners: &Listeners) -> String {
     let named = config.base_url.clone();
@@ -297,13 +315,19 @@ fn base_url(config: &Config, listeners: &Listeners) -> String {
 /// Says that the server stops, for as long as a load balancer needs to look elsewhere; then takes
 /// no more connections, and hears out those that were taken: the workers drop what still waits for
 /// them when they are told to stop, and close what has not asked yet.
-async fn stop_listening(parts: &Parts, readers: Option<ServerHandle>, all: Vec<ServerHandle>) {
+async fn stop_listening(
+    parts: &Parts,
+    readers: Option<ServerHandle>,
+    all: Vec<ServerHandle>,
+    closing: &Stop,
+) {
     parts.stopping.store(true, Ordering::Relaxed);
     if let Some(readers) = readers {
         rt::time::sleep(parts.config.http.drain).await;
         readers.pause().await;
         rt::time::sleep(LAST_WORDS).await;
     }
+    closing.ask();
     // Told at once, so that `http.stop_seconds_max` is over for both at the same time.
     let stopping: Vec<_> = all.iter().map(|handle| handle.stop(true)).collect();
     for stopped in stopping {

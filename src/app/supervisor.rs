@@ -17,6 +17,7 @@ use actix_web::rt;
 use actix_web::rt::signal::unix::{SignalKind, signal};
 use sd_notify::NotifyState;
 
+use crate::listen::Watch;
 use crate::shutdown::Stop;
 
 /// Exit code of a server of which a part died: the service manager starts another.
@@ -64,10 +65,11 @@ impl Supervisor {
         }
     }
 
-    /// What each worker calls on its own thread when it begins.
-    pub(super) fn on_worker(&self, stop: &Stop) -> impl Fn() + Send + Sync + 'static {
+    /// What each worker calls on its own thread when it begins, with what it runs besides.
+    pub(super) fn on_worker(&self, stop: &Stop) -> impl Fn(Watch) + Send + Sync + 'static {
         let (supervisor, stop) = (self.clone(), stop.clone());
-        move || {
+        move |watch| {
+            rt::spawn(watch);
             if let Some(patience) = supervisor.patience {
                 let (pulses, stop) = (Arc::clone(&supervisor.pulses), stop.clone());
                 let pulse = pulses.add();

@@ -9,13 +9,12 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
 
-use crate::config::HttpLimits;
 use crate::web::Asking;
+
+use super::patience::{Connections, Held};
 
 /// Bytes that are read before what they ask is answered: room for a head with the longest query
 /// that is looked at and a press's body. The shortest requests that fit are answered with some
@@ -23,86 +22,35 @@ use crate::web::Asking;
 const BURST_BYTES_MAX: usize = 16 << 10;
 /// Bytes that are read at once: more than nearly every head has.
 const PART_BYTES: usize = 4 << 10;
-/// Looks in the time that a connection may be quiet.
-const LOOKS: u32 = 4;
-
 /// A connection that is closed when nothing happens on it.
 pub(super) struct Paced<IO> {
     io: IO,
-    asking: Rc<Asking>,
-    limits: Limits,
-    look: Pin<Box<Sleep>>,
-    /// How long nothing was asked or taken, as of the last look.
-    quiet: Duration,
+    held: Held,
     /// Bytes read since the last that were written.
     burst: usize,
-    /// Something was taken since the last look.
-    taken: bool,
-    /// Answers wait for the reader to take those before.
-    full: bool,
-    /// Whoever would read on once they are taken.
+    /// Whoever would read on once the answers before are taken.
     reader: Option<Waker>,
 }
 
-/// What a connection may take.
-#[derive(Clone, Copy, Debug)]
-struct Limits {
-    /// From the last answer to the end of the next head.
-    idle: Duration,
-    /// From the last byte that the reader took to the next.
-    stalled: Duration,
-    /// Between two looks.
-    look: Duration,
-}
-
 impl<IO> Paced<IO> {
-    pub(super) fn new(io: IO, limits: &HttpLimits) -> Self {
-        let idle = limits.keep_alive.saturating_add(limits.head);
-        let limits = Limits {
-            idle,
-            stalled: limits.stalled,
-            look: idle.min(limits.stalled) / LOOKS,
-        };
+    pub(super) fn new(io: IO, of: &Rc<Connections>) -> Self {
         Self {
             io,
-            asking: Rc::default(),
-            limits,
-            look: Box::pin(sleep(limits.look)),
-            quiet: Duration::ZERO,
+            held: of.take(),
             burst: 0,
-            taken: false,
-            full: false,
             reader: None,
         }
     }
 
     /// What is asked on it.
     pub(super) fn asking(&self) -> Rc<Asking> {
-        Rc::clone(&self.asking)
+        Rc::clone(&self.held.asking)
     }
 
     /// `Pending` until the connection has been quiet for too long.
-    fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
-        while self.look.as_mut().poll(context).is_ready() {
-            let quiet = self.asking.is_quiet() && !self.taken;
-            self.taken = false;
-            self.quiet = if quiet {
-                self.quiet.saturating_add(self.limits.look)
-            } else {
-                Duration::ZERO
-            };
-            let most = if self.full {
-                self.limits.stalled
-            } else {
-                self.limits.idle
-            };
-            if self.quiet >= most {
-                return Poll::Ready(ErrorKind::TimedOut.into());
-            }
-            let look = sleep(self.limits.look);
-            self.look.as_mut().set(look);
-        }
-        Poll::Pending
+    fn poll_patience(&self, context: &Context<'_>) -> Poll<io::Error> {
+        let over = self.held.poll(context);
+        over.map(|()| ErrorKind::TimedOut.into())
     }
 
     /// Notes how writing went, and whether it is time to give up.
@@ -112,12 +60,13 @@ impl<IO> Paced<IO> {
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if written.is_pending() {
-            self.full = true;
+            self.held.full.set(true);
             return self.poll_patience(context).map(Err);
         }
         // What is written unasked, such as pings, tells nothing of the reader.
-        self.taken |= self.full;
-        self.full = false;
+        if self.held.full.replace(false) {
+            self.held.taken.set(true);
+        }
         self.burst = 0;
         if let Some(reader) = self.reader.take() {
             reader.wake();
@@ -132,7 +81,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Paced<IO> {
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.full {
+        if self.held.full.get() {
             self.reader = Some(context.waker().clone());
             return self.poll_patience(context).map(Err);
         }

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::body::BoxBody;
 use actix_http::{HttpService, KeepAlive, Protocol};
-use actix_server::{GracefulShutdownSignal, Server};
+use actix_server::Server;
 use actix_service::{Service, ServiceFactory, fn_factory, fn_service};
 use actix_tls::accept::rustls_0_23::Acceptor;
 use actix_web::rt::net::{ActixStream, TcpStream, UnixStream};
@@ -17,10 +18,12 @@ use actix_web::web as actix;
 use rustls::ServerConfig;
 
 use crate::domain::hit::Scheme;
+use crate::shutdown::Stop;
 use crate::web::{FrontFactory, Parts};
 
 use super::certificates::Certificates;
 use super::pace::Paced;
+use super::patience::{Connections, Limits};
 use super::proxy_header::{self, Said};
 use super::sockets::{Listener, Socket};
 
@@ -31,12 +34,16 @@ const DISCONNECT_MAX: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 struct Readers {
     parts: actix::Data<Parts>,
-    shutdown: GracefulShutdownSignal,
-    begins: Arc<dyn Fn() + Send + Sync>,
+    closing: Stop,
+    begins: Arc<dyn Fn(Watch) + Send + Sync>,
 }
 
+/// What a worker runs beside its connections.
+pub type Watch = Pin<Box<dyn Future<Output = ()>>>;
+
 /// Serves readers on these sockets, if there are any, until it is stopped; TLS on those that speak
-/// it. Each worker calls `begins` on its thread, for each socket.
+/// it. Each worker calls `begins` on its thread, for each socket, with what is to run there; when
+/// `closing` is asked for, connections close once they have their answers.
 ///
 /// # Errors
 /// A socket cannot be used.
@@ -44,7 +51,8 @@ pub fn serve_public(
     listeners: Vec<Listener>,
     parts: &actix::Data<Parts>,
     certificates: Option<&Arc<Certificates>>,
-    begins: impl Fn() + Send + Sync + 'static,
+    begins: impl Fn(Watch) + Send + Sync + 'static,
+    closing: &Stop,
 ) -> io::Result<Option<Server>> {
     if listeners.is_empty() {
         return Ok(None);
@@ -57,7 +65,7 @@ pub fn serve_public(
         .disable_signals();
     let readers = Readers {
         parts: parts.clone(),
-        shutdown: server.graceful_shutdown_signal(),
+        closing: closing.clone(),
         begins: Arc::new(begins),
     };
     for listener in listeners {
@@ -124,21 +132,27 @@ impl Readers {
         })
     }
 
+    /// The connections that a worker will have on one of its sockets.
+    fn begin(&self) -> Rc<Connections> {
+        let connections = Rc::new(Connections::default());
+        let limits = Limits::of(&self.parts.config.http);
+        let watch = Rc::clone(&connections).watch(limits, self.closing.clone());
+        (self.begins)(Box::pin(watch));
+        connections
+    }
+
     /// The service of connections whose requests came over `scheme`.
     fn http<IO: ActixStream + 'static>(
         &self,
         scheme: Scheme,
+        connections: &Rc<Connections>,
     ) -> HttpService<Paced<IO>, FrontFactory, BoxBody> {
-        let (http, shutdown) = (&self.parts.config.http, self.shutdown.clone());
-        let notified = move || {
-            let shutdown = shutdown.clone();
-            async move { shutdown.notified().await }
-        };
+        let (http, connections) = (&self.parts.config.http, Rc::clone(connections));
         HttpService::build()
             .keep_alive(KeepAlive::Timeout(http.keep_alive))
             .client_request_timeout(http.head)
             .client_disconnect_timeout(DISCONNECT_MAX)
-            .graceful_shutdown_signal(notified)
+            .graceful_shutdown_signal(move || connections.closing())
             .on_connect_ext(|io: &Paced<IO>, data| {
                 data.insert(io.asking());
             })
@@ -153,20 +167,18 @@ fn clear<IO: Taken>(
     fn_factory(move || {
         let readers = readers.clone();
         async move {
-            (readers.begins)();
-            let clear = readers.http(Scheme::Http).new_service(()).await?;
-            let secure = readers.http(Scheme::Https).new_service(()).await?;
-            let services = Rc::new((clear, secure));
+            let connections = readers.begin();
+            let clear = readers.http(Scheme::Http, &connections);
+            let secure = readers.http(Scheme::Https, &connections);
+            let services = (clear.new_service(()).await?, secure.new_service(()).await?);
+            let services = Rc::new((services, connections));
             Ok(fn_service(move |mut io: IO| {
                 let (readers, services) = (readers.clone(), Rc::clone(&services));
                 async move {
                     let said = readers.said(&mut io).await?;
-                    let service = if said.secure {
-                        &services.1
-                    } else {
-                        &services.0
-                    };
-                    let io = Paced::new(io, &readers.parts.config.http);
+                    let ((clear, secure), connections) = &*services;
+                    let service = if said.secure { secure } else { clear };
+                    let io = Paced::new(io, connections);
                     let served = service.call((io, Protocol::Http1, said.peer));
                     served.await.map_err(|_| Closed)
                 }
@@ -185,21 +197,22 @@ fn secure(
         let mut acceptor = Acceptor::new(tls.clone());
         acceptor.set_handshake_timeout(readers.parts.config.http.head);
         async move {
-            (readers.begins)();
-            let http = readers.http(Scheme::Https).new_service(()).await?;
+            let connections = readers.begin();
+            let http = readers.http(Scheme::Https, &connections);
+            let http = http.new_service(()).await?;
             let acceptor = ServiceFactory::<TcpStream>::new_service(&acceptor, ()).await?;
-            let services = Rc::new((acceptor, http));
+            let services = Rc::new((acceptor, http, connections));
             Ok(fn_service(move |mut io: TcpStream| {
                 let (readers, services) = (readers.clone(), Rc::clone(&services));
                 async move {
                     let said = readers.said(&mut io).await?;
-                    let (acceptor, http) = &*services;
+                    let (acceptor, http, connections) = &*services;
                     let io = acceptor.call(io).await.map_err(|_| Closed)?;
                     let protocol = match io.get_ref().1.alpn_protocol() {
                         Some(b"h2") => Protocol::Http2,
                         _ => Protocol::Http1,
                     };
-                    let io = Paced::new(io, &readers.parts.config.http);
+                    let io = Paced::new(io, connections);
                     let served = http.call((io, protocol, said.peer));
                     served.await.map_err(|_| Closed)
                 }
