@@ -40,7 +40,7 @@ impl Alone {
             .spawn(move || {
                 rt::System::new().block_on(async {
                     let app = App::build(config, lock, Listeners::default(), None).await?;
-                    app.serve(asked).await
+                    app.serve(asked, || {}).await
                 })
             })?;
         let mut alone = Self {

@@ -46,7 +46,7 @@ use directory::{COMMAND_SOCKET, CONTROL_SOCKET, control_socket, remove_socket};
 use certified::Certified;
 use housekeeping::Keeping;
 use supervisor::Supervisor;
-use watched::{Thread, with_all};
+use watched::with_all;
 
 pub use ahead::{in_order, stop_when_interrupted};
 pub use alone::Alone;
@@ -199,11 +199,12 @@ impl App {
         Ok(Some(handed_over))
     }
 
-    /// Serves until told to stop, then stops in order.
+    /// Serves until told to stop, then stops in order; `serving` is called once it does, and heeds
+    /// signals.
     ///
     /// # Errors
     /// A listener cannot be used, or a part ended by itself; all the others have stopped in order.
-    pub async fn serve(self, stop: Stop) -> anyhow::Result<()> {
+    pub async fn serve(self, stop: Stop, serving: impl FnOnce() + 'static) -> anyhow::Result<()> {
         let Self {
             parts,
             settler,
@@ -222,10 +223,8 @@ impl App {
         let supervisor = Supervisor::named();
         let begins = supervisor.on_worker(&stop);
         let closing = Stop::default();
-        let (longest, asked) = (stop_max(&parts.config), stop.clone());
-        let supervising = Thread::start("supervisor", &stop, move |over| {
-            supervisor.run(signals, longest, &asked, over);
-        })?;
+        let supervising = supervisor.start(signals, stop_max(&parts.config), &stop);
+        let supervising = supervising.await?;
         let public = serve_public(
             public,
             &parts,
@@ -248,7 +247,10 @@ impl App {
         let control = rt::spawn(with_all(control, stop.clone()));
         let keeping = Keeping::start(&parts, certificates, &stop);
         // Tasks are polled in the order in which they were made: workers and signals come first.
-        rt::spawn(async { supervisor::serving() });
+        rt::spawn(async {
+            supervisor::serving();
+            serving();
+        });
         stop.wait().await;
         stop_listening(&parts, readers, handles, &closing).await;
         let ended = match public {

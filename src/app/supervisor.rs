@@ -14,11 +14,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use actix_web::rt;
-use actix_web::rt::signal::unix::{SignalKind, signal};
+use actix_web::rt::signal::unix::{Signal, SignalKind, signal};
 use sd_notify::NotifyState;
 
 use crate::listen::Watch;
 use crate::shutdown::Stop;
+
+use super::watched::Thread;
 
 /// Exit code of a server of which a part died: the service manager starts another.
 const DIED: i32 = 70;
@@ -83,17 +85,33 @@ impl Supervisor {
         }
     }
 
-    /// Tells the service manager how it is until all is `over`, and asks for a stop when a signal
-    /// does, if `signals` are to be heard. `longest` is what stopping may take, whatever the unit
-    /// says.
-    pub(super) fn run(&self, signals: bool, longest: Duration, stop: &Stop, over: &Stop) {
-        rt::System::new().block_on(async {
-            tokio::select! {
-                () = over.wait() => {}
-                () = stop_on_signal(stop), if signals => {}
-                () = self.keep_told(stop, longest) => {}
-            }
-        });
+    /// Starts the thread that tells the service manager how it is, and asks for a stop when a
+    /// signal does, if `signals` are to be heard: they are once this returns. `longest` is what
+    /// stopping may take, whatever the unit says.
+    pub(super) async fn start(
+        self,
+        signals: bool,
+        longest: Duration,
+        stop: &Stop,
+    ) -> std::io::Result<Thread> {
+        let (asked, hears) = (stop.clone(), Stop::default());
+        let begun = hears.clone();
+        let thread = Thread::start("supervisor", stop, move |over| {
+            rt::System::new().block_on(async {
+                let heard = if signals { Signals::hear() } else { None };
+                begun.ask();
+                tokio::select! {
+                    () = over.wait() => {}
+                    () = stop_on_signal(heard, &asked) => {}
+                    () = self.keep_told(&asked, longest) => {}
+                }
+            });
+        })?;
+        tokio::select! {
+            () = hears.wait() => {}
+            () = stop.wait() => {}
+        }
+        Ok(thread)
     }
 
     /// Says that all is well for as long as it is, and at `stop` that stopping may take `longest`.
@@ -130,20 +148,37 @@ impl Supervisor {
     }
 }
 
+/// The signals that ask for a stop. Until they are heard, they end the process.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn hear() -> Option<Self> {
+        let terminate = signal(SignalKind::terminate());
+        let (Ok(terminate), Ok(interrupt)) = (terminate, signal(SignalKind::interrupt())) else {
+            tracing::error!("app: signals cannot be heard");
+            return None;
+        };
+        Some(Self {
+            terminate,
+            interrupt,
+        })
+    }
+}
+
 /// The first signal asks for an orderly stop, the second ends the process: with an error if it was
 /// a part that died, not a signal, for which everything stops. It never ends by itself.
-async fn stop_on_signal(stop: &Stop) {
-    let terminate = signal(SignalKind::terminate());
-    let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("app: signals cannot be heard");
+async fn stop_on_signal(signals: Option<Signals>, stop: &Stop) {
+    let Some(mut signals) = signals else {
         return std::future::pending().await;
     };
     let mut asked = None;
     loop {
         let heard = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
+            _ = signals.terminate.recv() => "SIGTERM",
+            _ = signals.interrupt.recv() => "SIGINT",
         };
         if let Some(code) = asked {
             tracing::warn!(signal = heard, "app: asked again, stopping at once");

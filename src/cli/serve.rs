@@ -36,7 +36,7 @@ impl Serve {
             let data = config.data.clone();
             let app = App::build(config, lock, listeners, metrics).await?;
             announce(&app, &data).await;
-            Ok(app.serve(Stop::default()).await?)
+            Ok(app.serve(Stop::default(), || say("  ready")).await?)
         })
     }
 }
@@ -103,5 +103,4 @@ async fn announce(app: &App, data: &std::path::Path) {
             tracing::warn!(error, "serve: no first API key; see `cupel keys create`");
         }
     }
-    say("  ready");
 }

@@ -139,7 +139,8 @@ fn a_configuration_is_taken_over_whole_or_not_at_all_and_no_reader_notices() {
     fs::write(&file, "[face]\nsender = \"By signal\"\n").unwrap();
     server.signal("HUP");
     eventually("taken over", root, |root| root.contains("By signal"));
-    assert_eq!(server.metric("cupel_config_last_reload_successful"), 1.0);
+    let metric = || server.metric("cupel_config_last_reload_successful");
+    eventually("it says so", metric, |good| *good > 0.5);
 }
 
 #[test]
