@@ -1,5 +1,6 @@
 //! Where connections are taken: socket files, sockets that systemd passes, and what is refused.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +15,7 @@ use socket2::SockRef;
 use crate::authority::Authority;
 use crate::forwarded::{Probes, head, hits, seen};
 use crate::harness::{Server, client, cupel, eventually, run};
-use crate::wire::{connect, exchange, status};
+use crate::wire::{address, connect, exchange, status};
 
 /// A directory of one's own, with a data directory in it and this configuration.
 fn directory(configuration: &str) -> (tempfile::TempDir, PathBuf) {
@@ -322,4 +323,21 @@ fn passed_sockets_are_held_to_what_addresses_are() {
         code == 75 && said.contains("pass stream sockets"),
         "{code} {said}"
     );
+}
+
+#[test]
+fn connections_that_ask_nothing_do_not_hold_up_a_stop() {
+    // Far longer than a stop is waited for.
+    let (_own, data) = directory("[http]\nkeep_alive_seconds = 300\nstop_seconds_max = 300\n");
+    let mut server = Server::start(&data, &[]);
+    let ask = b"GET /robots.txt HTTP/1.1\r\nHost: t\r\n\r\n";
+    let mut idle = [(); 3].map(|()| connect("127.0.0.1", address(&server.public)));
+    for stream in &mut idle {
+        stream.write_all(ask).unwrap();
+        assert!(stream.read(&mut [0; 4_096]).unwrap() > 0);
+    }
+    server.stop();
+    for mut stream in idle {
+        assert_eq!(stream.read(&mut [0; 4_096]).unwrap(), 0);
+    }
 }
