@@ -7,7 +7,7 @@ use crate::config::{Config, EXAMPLE, Flags, Origin, Value, keys};
 use super::Failure;
 use super::ask::Ask;
 use super::connection::Request;
-use super::lines::Lines;
+use super::lines::{Lines, tell};
 use super::sheet::{Column, Form, column};
 
 const COLUMNS: &[Column] = &[
@@ -57,7 +57,8 @@ pub(super) enum ConfigCommand {
         #[command(flatten)]
         ask: Ask,
     },
-    /// Print what a running server has in force, and where each value was written
+    /// Print what a running server has read, where each value was written, and what of it waits for
+    /// the next start
     ///
     /// Example: cupel config show --server https://cupel.example.com:8081 --key-file admin.key
     Show {
@@ -178,24 +179,30 @@ fn reload(ask: &Ask) -> Result<(), Failure> {
         lines.say(&answer);
         return lines.finish();
     }
-    let names = |member: &str| {
-        let all = answer.get(member).and_then(Json::as_array);
-        let all = all.into_iter().flatten().filter_map(Json::as_str);
-        all.collect::<Vec<_>>().join(", ")
-    };
-    match names("changed") {
+    match names(&answer, "changed") {
         changed if changed.is_empty() => lines.say("nothing changed"),
         changed => lines.say(format_args!("in force: {changed}")),
     };
-    let restart = names("restart");
+    let restart = names(&answer, "restart");
     if !restart.is_empty() {
         lines.say(format_args!("at the next start: {restart}"));
     }
     lines.finish()
 }
 
-/// What a server has in force, key by key: one for this command alone has nothing in force.
+/// The keys that a member of an answer names.
+fn names(answer: &Json, member: &str) -> String {
+    let all = answer.get(member).and_then(Json::as_array);
+    let all = all.into_iter().flatten().filter_map(Json::as_str);
+    all.collect::<Vec<_>>().join(", ")
+}
+
+/// What a server has read, key by key: one for this command alone has nothing in force.
 fn show(ask: &Ask) -> Result<(), Failure> {
     let answer = ask.reach.served()?.call(&Request::get(["config"]))?;
+    let restart = names(&answer, "restart");
+    if !restart.is_empty() {
+        tell(format_args!("at the next start: {restart}"));
+    }
     ask.all(&answer, "keys", COLUMNS)
 }

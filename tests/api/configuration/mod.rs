@@ -141,6 +141,12 @@ fn a_configuration_is_taken_over_whole_or_not_at_all_and_no_reader_notices() {
     eventually("taken over", root, |root| root.contains("By signal"));
     let metric = || server.metric("cupel_config_last_reload_successful");
     eventually("it says so", metric, |good| *good > 0.5);
+    // What was read and is not in force is not shown as if it were.
+    let show = || run(cupel().args(["config", "show", "--data"]).arg(&server.data));
+    assert_eq!(show().2, "");
+    fs::write(&file, "workers = 3\n").unwrap();
+    assert_eq!(reload().0, 200);
+    assert_eq!(show().2, "at the next start: workers\n");
 }
 
 #[test]
