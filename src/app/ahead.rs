@@ -73,8 +73,7 @@ pub fn in_order<I: Send + 'static, O: Send + 'static, E: From<anyhow::Error>>(
     ended
 }
 
-/// A thread that works on one input after the other. One for each input would leave pages of its
-/// own behind, which only another one's memory can be put in.
+/// A thread that works on one input after the other.
 struct Lane<I, O> {
     inputs: SyncSender<I>,
     made: Receiver<O>,
