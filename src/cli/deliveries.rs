@@ -35,7 +35,7 @@ enum What {
     ///
     /// JSON: objects with message, event and at, one after the other, in an array, or in the API's
     /// {"events": […]}. CSV, written in any way that mint reads: columns of these names among
-    /// others, event being "delivered" if left out.
+    /// others, or cupel_message for message; event is "delivered" if left out.
     ///
     /// Example: cupel deliveries send accepted.csv
     Send {
@@ -133,9 +133,12 @@ impl Sender {
         let header = table.header.clone().unwrap_or_default();
         let plain = |head: &[u8]| String::from_utf8_lossy(head).trim().to_lowercase();
         let at = |name: &str| header.iter().position(|head| plain(head) == name);
-        let (message, event, time) = (at("message"), at("event"), at("at"));
+        let message = at("message").or_else(|| at("cupel_message"));
+        let (event, time) = (at("event"), at("at"));
         let (Some(message), Some(time)) = (message, time) else {
-            return Err(self.wrong("the first row needs the columns message and at"));
+            return Err(self.wrong(
+                "the first row needs the columns message (or cupel_message, as minted) and at",
+            ));
         };
         let mut row = ByteRecord::new();
         while table.read(&mut row)? {

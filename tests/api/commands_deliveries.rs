@@ -48,7 +48,10 @@ fn what_is_wrong_with_deliveries_is_said_with_its_place_in_the_input() {
         ("", "standard input: is empty"),
         ("message,at\n", "no events there"),
         ("[]", "no events there"),
-        ("7", "the first row needs the columns message and at"),
+        (
+            "7",
+            "the first row needs the columns message (or cupel_message",
+        ),
         ("{\"events\": 7}", "expected an array of events"),
         ("[{\"message\": \"1-1-1\"", "EOF while parsing"),
         ("message,at\n1-1-1,never\n", "standard input: line 2: at: "),

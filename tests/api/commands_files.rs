@@ -130,7 +130,7 @@ fn bad_rows_go_into_a_new_file_or_a_stream_and_anew_where_a_merge_goes_on() {
     assert_eq!((code, files.read("bad.csv").as_str()), (0, BAD), "{err}");
     let merged = files.plain("o");
     assert!(
-        merged.ends_with("\n1,Anna,TOKEN,TAG,TAG\n3,Cleo,TOKEN,TAG,TAG\n"),
+        merged.ends_with("\n1,Anna,MESSAGE,TOKEN,TAG,TAG\n3,Cleo,MESSAGE,TOKEN,TAG,TAG\n"),
         "{merged}"
     );
 

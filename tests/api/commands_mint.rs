@@ -41,7 +41,13 @@ fn minted(server: &Server, input: &[u8], args: &[&str]) -> (i32, Vec<u8>, String
     )
 }
 
-/// Replaces tokens and tags by what they are: their places and lengths stay.
+/// Whether it names a message: campaign, time and number.
+fn is_message(word: &str) -> bool {
+    let numbers: Vec<_> = word.split('-').map(str::parse::<u64>).collect();
+    numbers.len() == 3 && numbers.iter().all(Result::is_ok)
+}
+
+/// Replaces messages, tokens and tags by what they are: their places and lengths stay.
 pub(super) fn plain(output: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(output).into_owned();
     let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
@@ -52,6 +58,7 @@ pub(super) fn plain(output: &[u8]) -> Vec<u8> {
             None => (part, ""),
         };
         out.push_str(match bare.len() {
+            _ if is_message(bare) => "MESSAGE",
             48 => "TOKEN",
             16 => "TAG",
             _ => bare,
@@ -132,12 +139,13 @@ fn every_way_to_write_a_csv_comes_out_as_it_went_in() {
     for (input, output, between, said) in DIALECTS {
         let (code, out, err) = minted(&server, input.as_bytes(), &[]);
         assert_eq!(code, 0, "{input:?}: {err}");
-        let added = |columns: [&str; 3]| format!("{between}{}", columns.join(between));
-        let values = added(["TOKEN", "TAG", "TAG"]);
+        let added = |columns: [&str; 4]| format!("{between}{}", columns.join(between));
+        let values = added(["MESSAGE", "TOKEN", "TAG", "TAG"]);
         let expected = match said.contains("no header") || !input.contains(['i', 'e']) {
             true => output.replace('+', &values),
             false => {
-                let heads = added(["cupel_token", "cupel_act_0", "cupel_act_1"]);
+                let heads = ["cupel_message", "cupel_token", "cupel_act_0", "cupel_act_1"];
+                let heads = added(heads);
                 output.replacen('+', &heads, 1).replace('+', &values)
             }
         };
@@ -152,7 +160,7 @@ fn every_way_to_write_a_csv_comes_out_as_it_went_in() {
     let (code, out, _) = minted(&server, latin, &[]);
     assert_eq!(code, 0);
     assert!(
-        out.windows(11).any(|bytes| bytes == b"\n1,J\xfcrgen,A"),
+        out.windows(12).any(|bytes| bytes == b"\n1,J\xfcrgen,1-"),
         "other columns keep their bytes"
     );
 }
@@ -188,6 +196,22 @@ fn what_cannot_be_read_is_refused_by_line_with_a_remedy() {
             &open,
             &[],
             "a row of more than 1 MiB; is a quote not closed?",
+        ),
+        (
+            "id,name\n1,a\n2,\"b\n3,c\n",
+            &[],
+            "line 3: a quote is opened in this row and never closed",
+        ),
+        (
+            "id,name\r\n1,a\r\n\"2,\"\"b\"\"",
+            &[],
+            "line 3: a quote is opened in this row and never closed",
+        ),
+        (
+            "email,n\na@x.example,1\na@x.example,2\n",
+            &[],
+            "of the first 2 rows 2 have a value there, 1 of them different; if it does, say \
+             --id-column email",
         ),
         (
             "id,name\n1,a\n",
@@ -233,7 +257,7 @@ fn what_cannot_be_read_is_refused_by_line_with_a_remedy() {
     assert!(code == 64 && err.contains("--json needs --out"), "{err}");
     let asked = ["--delimiter", ":", "--header", "no", "--id-column", "2"];
     let (code, out, err) = minted(&server, b"a,b:c\na,b:d\n", &asked);
-    let expected = "a,b:c:TOKEN:TAG:TAG\na,b:d:TOKEN:TAG:TAG\n";
+    let expected = "a,b:c:MESSAGE:TOKEN:TAG:TAG\na,b:d:MESSAGE:TOKEN:TAG:TAG\n";
     assert_eq!((code, plain(&out)), (0, expected.into()), "{err}");
 }
 
@@ -276,14 +300,14 @@ fn tokens_of_a_merge_count_for_their_recipients() {
         .map(|line| line.split(',').collect())
         .collect();
     for row in &rows {
-        assert_eq!(server.get(&format!("/c/{}/{number}", row[1])).status(), 302);
+        assert_eq!(server.get(&format!("/c/{}/{number}", row[2])).status(), 302);
     }
-    let press = format!("/a/{}/{}/1", rows[0][1], rows[0][3]);
+    let press = format!("/a/{}/{}/1", rows[0][2], rows[0][4]);
     assert_eq!(
         server.public(Method::POST, &press).send().unwrap().status(),
         303
     );
-    let unsubscribe = format!("/u/{}/{}/0", rows[1][1], rows[1][2]);
+    let unsubscribe = format!("/u/{}/{}/0", rows[1][2], rows[1][3]);
     let unsubscribe = server.public(Method::POST, &unsubscribe);
     let unsubscribe = unsubscribe.body("List-Unsubscribe=One-Click").send();
     assert_eq!(unsubscribe.unwrap().status(), 200);

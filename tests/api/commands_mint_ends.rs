@@ -156,7 +156,7 @@ fn checking_reads_all_and_mints_nothing() {
         [
             "standard input: delimiter semicolon, line end LF, header",
             "recipients' ids: column 1 (id), by its name",
-            "adding: cupel_token, cupel_act_0, cupel_act_1",
+            "adding: cupel_message, cupel_token, cupel_act_0, cupel_act_1",
             "line 3: the id is empty",
         ]
     );
@@ -169,12 +169,22 @@ fn checking_reads_all_and_mints_nothing() {
         ]
     );
 
-    let (code, out, err) = place.run("mint --campaign 1 --check --json", "id\n1\n2\n");
+    let again = "id\n1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n2\n";
+    let (code, out, err) = place.run("mint --campaign 1 --check --json", again);
     let said: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, err.as_str()), (0, ""));
     assert_eq!(
         (&said["rows"], &said["bad"], &said["bad_rows"]),
-        (&json!(2), &json!(0), &json!([]))
+        (&json!(11), &json!(0), &json!([]))
+    );
+    assert_eq!(
+        (&said["repeated"], &said["repeated_rows"]),
+        (&json!(1), &json!([{"line": 12, "recipient": "2"}]))
+    );
+    let (code, out, _) = place.run("mint --campaign 1 --check", again);
+    assert!(
+        code == 0 && out.ends_with("line 12: there before: 2\n11 rows, 0 bad, 1 of recipients that are there before: each row is a mail\n"),
+        "{out}"
     );
     assert_eq!(said["id_column"]["name"], "id");
     let first = || {
@@ -200,6 +210,7 @@ fn quiet_says_nothing_but_errors() {
     assert_eq!((code, out.lines().count(), err.as_str()), (0, 2, ""));
     let (code, _, err) = place.run("mint --campaign 1 --quiet", "id,n\n1,a\n,b\n");
     assert_eq!((code, err.lines().count()), (65, 1), "{err}");
+    assert!(err.contains("; 1 row is out; go on with"), "{err}");
     let (code, _, err) = place.run("mint --campaign 1", "id\n1\n");
     assert!(code == 0 && err.contains("minted 1 row in "), "{err}");
 }

@@ -20,8 +20,8 @@ fn check_whole(path: &Path, rows: u64) {
     for row in reader.records() {
         let row = row.unwrap();
         assert_eq!(row[0], format!("u{number}"));
-        assert_eq!((row.len(), row[2].len(), row[4].len()), (5, 48, 16));
-        assert!(tokens.insert(row[2].to_owned()), "a token twice");
+        assert_eq!((row.len(), row[3].len(), row[5].len()), (6, 48, 16));
+        assert!(tokens.insert(row[3].to_owned()), "a token twice");
         number += 1;
     }
     assert_eq!(number, rows);
@@ -127,7 +127,7 @@ fn only_a_file_of_this_input_is_gone_on_with() {
     for (file, says) in [
         ("id,other\r\n", "another header"),
         (
-            "id,name,cupel_token,cupel_act_0,cupel_act_1\r\n1,x\r\n2,c\r\n",
+            "id,name,cupel_message,cupel_token,cupel_act_0,cupel_act_1\r\n1,x\r\n2,c\r\n",
             "row 1 is not whole",
         ),
     ] {

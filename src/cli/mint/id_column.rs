@@ -99,7 +99,7 @@ pub(super) fn guess(header: Option<&ByteRecord>, rows: &[ByteRecord]) -> Result<
             continue;
         };
         if !tells_apart(rows, at) {
-            repeats = Some(name);
+            repeats = repeats.or(Some((name, at)));
             continue;
         }
         if second.is_some() {
@@ -109,9 +109,12 @@ pub(super) fn guess(header: Option<&ByteRecord>, rows: &[ByteRecord]) -> Result<
         let why = "by its name";
         return Ok(IdColumn { at, why });
     }
-    if let Some(name) = repeats {
-        let what = "is empty or says the same in many rows; name the column with --id-column";
-        return Err(format!("column {name} {what}"));
+    if let Some((name, at)) = repeats {
+        let (rows, (values, different)) = (rows.len(), values(rows, at));
+        return Err(format!(
+            "column {name} may not tell recipients apart: of the first {rows} rows {values} have a \
+             value there, {different} of them different; if it does, say --id-column {name}"
+        ));
     }
     let columns = rows.first().map_or(0, ByteRecord::len);
     let unique = |at: &usize| {

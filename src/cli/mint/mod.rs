@@ -37,8 +37,9 @@ use tokens::Minter;
 ///
 /// Delimiter, quotes, line ends and header are told from the file's beginning, and so is the column
 /// with recipients' ids; standard error says what was found. The output is written in the same way,
-/// with the columns cupel_token and cupel_act_N behind the others; a first line such as "sep=;" is
-/// left out. Nothing that is there already is overwritten.
+/// with the columns cupel_message, cupel_token and cupel_act_N behind the others; a first line such
+/// as "sep=;" is left out. Nothing that is there already is overwritten. Events and deliveries name
+/// a message as cupel_message does: keep it, and hits find their rows again.
 ///
 /// What broke off goes on: with --out by --resume, on standard output by --skip-rows and
 /// --no-header, as the line says that it ends with. Rows already out keep their tokens.

@@ -95,6 +95,12 @@ impl Progress {
     }
 }
 
+/// A number of rows that are out: `1 row is out`, `2,000 rows are out`.
+pub(super) fn rows_out(number: u64) -> String {
+    let verb = if number == 1 { "is" } else { "are" };
+    format!("{} {verb} out", rows(number))
+}
+
 /// A number of rows: `1 row`, `2,000 rows`.
 pub(super) fn rows(number: u64) -> String {
     let plural = if number == 1 { "" } else { "s" };

@@ -13,7 +13,7 @@ use super::super::Failure;
 use super::super::files::Replacement;
 use super::input::{Input, Row};
 use super::output::Output;
-use super::progress::{Away, Progress, rows};
+use super::progress::{Away, Progress, rows_out};
 use super::tokens::Minter;
 use super::written::Written;
 
@@ -190,15 +190,14 @@ impl Run {
         let known = match (file, self.output.broken) {
             _ if out == 0 => return None,
             (true, true) => "go on with --resume".to_owned(),
-            (true, false) => format!("{} are out; go on with --resume", rows(out)),
+            (true, false) => format!("{}; go on with --resume", rows_out(out)),
             (false, true) => format!(
-                "at most {} are out: count those that arrived, and go on with --skip-rows COUNT \
-                 --no-header",
-                rows(out)
+                "at most {}: count those that arrived, and go on with --skip-rows COUNT --no-header",
+                rows_out(out)
             ),
             (false, false) => {
-                let all = rows(out);
-                format!("{all} are out; go on with --skip-rows {out} --no-header")
+                let all = rows_out(out);
+                format!("{all}; go on with --skip-rows {out} --no-header")
             }
         };
         Some(known)

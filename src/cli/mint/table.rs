@@ -13,6 +13,11 @@ use super::dialect::{Dialect, Known, Sample};
 const SAMPLE_BYTES: u64 = 64 << 10;
 /// Longest row; a quote that is never closed makes one of a whole file.
 const ROW_BYTES_MAX: usize = 1 << 20;
+/// A row behind the last: a quote that is still open there swallows it, which nothing else tells.
+/// NUL stands in no CSV.
+const END: &[u8] = b"\n\0end\n";
+/// What is read of it.
+const END_FIELD: &[u8] = b"\0end";
 
 /// Bytes that are read, so many for a row at most.
 struct Bounded {
@@ -65,8 +70,8 @@ impl Table {
             read
         };
         let bounded = Bounded {
-            // The last row has a line end too, so that lines can be told; an empty one is no row.
-            read: Box::new(Cursor::new(sample.bytes).chain(rest).chain(&b"\n"[..])),
+            // The last row gets a line end, so that lines can be told; an empty one is no row.
+            read: Box::new(Cursor::new(sample.bytes).chain(rest).chain(END)),
             left: ROW_BYTES_MAX,
             taken: 0,
         };
@@ -112,18 +117,21 @@ impl Table {
         let before = self.rows.position();
         let pending = self.dialect.crlf && before.record() > 0;
         let line = before.line() + u64::from(pending) + self.dialect.lines_before();
+        let wrong = |what: &str| {
+            let line = format!("{}: line {line}: {what}", self.shown);
+            Failure::new(Failure::DATA, line)
+        };
         let read = self.rows.read_byte_record(row);
         self.rows.get_mut().left = ROW_BYTES_MAX;
-        read.map_err(|error| {
-            let what = match error.into_kind() {
-                csv::ErrorKind::Io(error) => error.to_string(),
-                other => format!("{other:?}"),
-            };
-            let line = format!(
-                "{}: line {line}: {what}; is a quote not closed?",
-                self.shown
-            );
-            Failure::new(Failure::DATA, line)
-        })
+        let read = read.map_err(|error| match error.into_kind() {
+            csv::ErrorKind::Io(error) => wrong(&format!("{error}; is a quote not closed?")),
+            other => wrong(&format!("{other:?}")),
+        })?;
+        let last = row.get(row.len().saturating_sub(1)).unwrap_or_default();
+        match (last == END_FIELD && row.len() == 1, last.ends_with(END)) {
+            (true, _) => Ok(false),
+            (false, true) => Err(wrong("a quote is opened in this row and never closed")),
+            (false, false) => Ok(read),
+        }
     }
 }

@@ -33,6 +33,7 @@ struct Answer<'a> {
 
 #[derive(Deserialize)]
 struct Message<'a> {
+    message: &'a str,
     token: &'a str,
     #[serde(borrow)]
     acts: BTreeMap<u32, &'a str>,
@@ -60,9 +61,8 @@ impl Minter {
     /// Names of the columns, as rewriting reports them.
     pub(super) fn columns(&self) -> Vec<String> {
         let acts = self.acts.iter().map(|number| format!("cupel_act_{number}"));
-        std::iter::once("cupel_token".to_owned())
-            .chain(acts)
-            .collect()
+        let first = ["cupel_message", "cupel_token"].map(str::to_owned);
+        first.into_iter().chain(acts).collect()
     }
 
     /// The values of these columns for each recipient. While the server is away it is asked again,
@@ -100,7 +100,8 @@ impl Minter {
         }
         let values = answer.messages.iter().map(|message| {
             let acts = self.acts.iter().map(|act| message.acts.get(act));
-            let all = std::iter::once(Some(&message.token)).chain(acts);
+            let first = [Some(&message.message), Some(&message.token)];
+            let all = first.into_iter().chain(acts);
             all.map(|value| value.map(|value| (*value).to_owned()))
                 .collect::<Option<Vec<_>>>()
         });

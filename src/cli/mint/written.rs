@@ -7,7 +7,8 @@ use std::path::Path;
 
 use csv::ByteRecord;
 
-use crate::domain::token::{ACT_CHARS, Token};
+use crate::domain::message::MessageId;
+use crate::domain::token::ACT_CHARS;
 
 use super::super::Failure;
 use super::super::files::cannot_write;
@@ -89,15 +90,21 @@ impl Written {
     ///
     /// # Errors
     /// Exit code 65.
-    pub(super) fn be_of(&self, campaign: u32, token_at: usize, path: &Path) -> Result<(), Failure> {
+    pub(super) fn be_of(
+        &self,
+        campaign: u32,
+        message_at: usize,
+        path: &Path,
+    ) -> Result<(), Failure> {
         if self.rows == 0 {
             return Ok(());
         }
-        let token = self.last.get(token_at).and_then(Token::parse);
-        let Some(token) = token else {
-            return Err(foreign(path, "its last row has no token"));
+        let message = self.last.get(message_at).map(str::from_utf8);
+        let message = message.and_then(Result::ok).and_then(MessageId::parse);
+        let Some(message) = message else {
+            return Err(foreign(path, "its last row has no message"));
         };
-        let theirs = token.claimed_campaign().get();
+        let theirs = message.campaign.get();
         if theirs == campaign {
             return Ok(());
         }
