@@ -1,5 +1,6 @@
 //! What every command of the API has: where it works and how it prints; single things and lists.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -105,7 +106,7 @@ pub(super) struct Pages<'a> {
     /// The member of an answer that has the rows.
     pub(super) member: &'static str,
     /// Rows at most.
-    pub(super) limit: Option<u64>,
+    pub(super) limit: Option<NonZeroU64>,
     /// Where to begin, as the API said it.
     pub(super) after: Option<&'a str>,
     /// Whether to wait for more at the end. Rows need an `id` for that.
@@ -117,7 +118,7 @@ impl<'a> Pages<'a> {
     pub(super) const fn of(
         request: &'a Request<'a>,
         member: &'static str,
-        limit: Option<u64>,
+        limit: Option<NonZeroU64>,
     ) -> Self {
         Self {
             request,
@@ -136,7 +137,7 @@ impl<'a> Pages<'a> {
             false => ask.reach.open()?,
         };
         let mut rows = ask.rows(columns);
-        let mut left = self.limit.unwrap_or(u64::MAX);
+        let mut left = self.limit.map_or(u64::MAX, NonZeroU64::get);
         let mut after = self.after.map(str::to_owned);
         let mut first = true;
         loop {

@@ -1,5 +1,7 @@
 //! `cupel campaign`.
 
+use std::num::NonZeroU64;
+
 use clap::ArgGroup;
 use serde_json::json;
 
@@ -35,7 +37,7 @@ enum What {
     List {
         /// Campaigns at most
         #[arg(long, value_name = "N")]
-        limit: Option<u64>,
+        limit: Option<NonZeroU64>,
     },
     /// Show one campaign
     ///

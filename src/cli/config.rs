@@ -170,10 +170,16 @@ fn docs(json: bool) -> Result<(), Failure> {
 }
 
 fn reload(ask: &Ask) -> Result<(), Failure> {
-    let answer = ask
-        .reach
-        .served()?
-        .call(&Request::post(["config", "reload"]))?;
+    let server = ask.reach.served()?;
+    let answer = server.call(&Request::post(["config", "reload"]));
+    let answer = answer.map_err(|mut failure| {
+        if failure.code == Failure::DATA {
+            failure
+                .line
+                .push_str("\nnothing changed: what was in force still is");
+        }
+        failure
+    })?;
     let mut lines = Lines::new();
     if ask.json {
         lines.say(&answer);

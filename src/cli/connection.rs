@@ -277,7 +277,9 @@ impl Connection {
         let about = about.filter(|about| !detail.starts_with(about.as_str()));
         let parts = [about, at, Some(detail.to_owned())];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
-        Failure::new(code, parts.join(": "))
+        // A configuration's mistakes come in a line each.
+        let line = parts.join(": ");
+        Failure { code, line }
     }
 }
 

@@ -1,5 +1,7 @@
 //! `cupel events`: every recorded hit, and why it was judged as it was.
 
+use std::num::NonZeroU64;
+
 use serde_json::Value;
 
 use crate::domain::hit::HitKind;
@@ -91,7 +93,7 @@ struct List {
     after: Option<String>,
     /// Events at most
     #[arg(long, value_name = "N")]
-    limit: Option<u64>,
+    limit: Option<NonZeroU64>,
     /// Wait for new ones at the end
     #[arg(long)]
     follow: bool,
@@ -121,6 +123,10 @@ impl List {
             .with("campaign", self.campaign)
             .with("kind", self.kind.map(HitKind::name))
             .with("class", self.class.map(Class::name));
+        let request = match self.campaign {
+            Some(campaign) => request.about(format!("campaign {campaign}")),
+            None => request,
+        };
         let pages = Pages {
             after: self.after.as_deref(),
             follow: self.follow,

@@ -1,5 +1,7 @@
 //! `cupel keys`: API keys, and the ring of keys that sign tokens.
 
+use std::io::IsTerminal;
+
 use serde_json::{Value, json};
 
 use crate::store::Scope;
@@ -7,7 +9,7 @@ use crate::store::Scope;
 use super::Failure;
 use super::ask::{Ask, one_of};
 use super::connection::Request;
-use super::lines::Lines;
+use super::lines::{Lines, tell};
 use super::sheet::{Column, Form, column};
 
 const API_KEYS: &[Column] = &[
@@ -75,12 +77,16 @@ enum What {
     },
     /// Revoke a signing key that was stolen: links go on, nothing is counted for a message
     ///
-    /// It cannot be undone. An API key that leaked is withdrawn: `cupel keys withdraw`.
+    /// It cannot be undone, and is asked for on a terminal. An API key that leaked is withdrawn:
+    /// `cupel keys withdraw`.
     ///
-    /// Example: cupel keys revoke --data /var/lib/cupel 1
+    /// Example: cupel keys revoke --data /var/lib/cupel 1 --yes
     Revoke {
         /// Number of the key
         id: u8,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -100,7 +106,18 @@ impl Keys {
             What::Ring => ring(&ask, &Request::get(["key-ring"])),
             What::Rotate => ring(&ask, &Request::post(["key-ring", "rotate"])),
             What::Retire { id } => set_state(&ask, id, "aged"),
-            What::Revoke { id } => set_state(&ask, id, "revoked"),
+            What::Revoke { id, yes } => {
+                if !yes {
+                    confirm(&format!(
+                        "Revoke signing key {id}? Hits by all mail that it signed are counted for \
+                         no message from then on, and nothing brings that back."
+                    ))?;
+                }
+                set_state(&ask, id, "revoked").map_err(|failure| match failure.code {
+                    Failure::NO_INPUT => failure.and("API keys are withdrawn: cupel keys withdraw"),
+                    _ => failure,
+                })
+            }
         }
     }
 }
@@ -116,6 +133,24 @@ fn create(ask: &Ask, name: &str, scope: Scope) -> Result<(), Failure> {
         lines.say(made.get("key").and_then(Value::as_str).unwrap_or_default());
     }
     lines.finish()
+}
+
+/// Asks on the terminal.
+///
+/// # Errors
+/// Exit code 64 where nobody can be asked, 130 after any other answer.
+fn confirm(question: &str) -> Result<(), Failure> {
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        let line = "it cannot be undone, and nobody can be asked here; say --yes";
+        return Err(Failure::new(Failure::USAGE, line));
+    }
+    tell(format_args!("{question} Write yes to go on:"));
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    match read {
+        Ok(_) if answer.trim() == "yes" => Ok(()),
+        _ => Err(Failure::new(Failure::INTERRUPTED, "nothing was changed")),
+    }
 }
 
 fn set_state(ask: &Ask, id: u8, state: &str) -> Result<(), Failure> {

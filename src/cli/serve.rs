@@ -36,7 +36,9 @@ impl Serve {
             let data = config.data.clone();
             let app = App::build(config, lock, listeners, metrics).await?;
             announce(&app, &data).await;
-            Ok(app.serve(Stop::default(), || say("  ready")).await?)
+            app.serve(Stop::default(), || say("  ready")).await?;
+            tracing::info!("serve: stopped");
+            Ok(())
         })
     }
 }

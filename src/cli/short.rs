@@ -1,5 +1,7 @@
 //! `cupel short`: short links.
 
+use std::num::NonZeroU64;
+
 use clap::ArgGroup;
 use serde_json::{Value, json};
 
@@ -39,7 +41,7 @@ enum What {
     List {
         /// Short links at most
         #[arg(long, value_name = "N")]
-        limit: Option<u64>,
+        limit: Option<NonZeroU64>,
     },
     /// Show one short link
     ///

@@ -112,7 +112,7 @@ pub enum ShortCodeError {
     #[error("has to be 1 to 64 characters of A-Z, a-z, 0-9, - and _")]
     Form,
     /// A route has this name.
-    #[error("is a reserved word")]
+    #[error("is a reserved word: {} may not be one, in capitals neither", RESERVED.join(", "))]
     Reserved,
 }
 

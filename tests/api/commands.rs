@@ -63,7 +63,7 @@ fn keys_are_made_beside_a_running_server_and_without_one() {
     assert_eq!(code, 0);
     let newest: serde_json::Value = serde_json::from_str(out.lines().nth(1).unwrap()).unwrap();
     assert_eq!(newest["state"], "signing");
-    let (code, _, err) = ring(&["revoke", "2"]);
+    let (code, _, err) = ring(&["revoke", "2", "--yes"]);
     assert_eq!((code, err.lines().count()), (65, 1), "{err}");
 }
 

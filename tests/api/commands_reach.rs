@@ -152,6 +152,21 @@ fn short_links(place: &Place) {
         (code, line.as_str()),
         (65, "cupel: --code: the code \"Summer\" is taken\n")
     );
+    for (command, code, says) in [
+        (
+            "short edit Summer --expires-at soon",
+            65,
+            "cupel: Summer: --expires-at: \"soon\" is not a time such as 2026-11-21T12:00:00Z\n",
+        ),
+        (
+            "short create https://s.example/ --code Api",
+            65,
+            "c, a, u, o, hooks",
+        ),
+    ] {
+        let (ended, line) = place.fails(command);
+        assert!(ended == code && line.contains(says), "{ended} {line}");
+    }
 }
 
 fn templates_and_messages(place: &Place) {
@@ -187,9 +202,19 @@ fn templates_and_messages(place: &Place) {
     let (code, out, err) = place.run("mint --campaign 1", "id\nanna\nbob\n");
     assert_eq!(code, 0, "{err}");
     let lines: Vec<_> = out.lines().collect();
-    assert_eq!(lines[0], "id,cupel_token,cupel_act_0,cupel_act_1");
+    assert_eq!(
+        lines[0],
+        "id,cupel_message,cupel_token,cupel_act_0,cupel_act_1"
+    );
     let fields: Vec<_> = lines[2].split(',').map(str::len).collect();
-    assert_eq!((lines.len(), fields), (3, vec![3, 48, 16, 16]));
+    assert_eq!(
+        (lines.len(), fields[0], &fields[2..]),
+        (3, 3, &[48, 16, 16][..])
+    );
+    // A minted file that says when its rows were accepted needs no other names.
+    let message = lines[2].split(',').nth(1).unwrap();
+    let accepted = format!("cupel_message,at\n{message},2026-01-01T00:00:00Z\n");
+    assert_eq!(place.run("deliveries send", &accepted).0, 0);
     let lease = place.json("numbers lease 1 --count 7");
     assert_eq!(
         (&lease["count"], lease["first"].as_u64().is_some()),
@@ -205,6 +230,10 @@ fn templates_and_messages(place: &Place) {
     let stats = place.json("stats 1");
     assert_eq!(stats["links"].as_array().unwrap().len(), 3);
     assert_eq!(place.rows("events list --campaign 1"), Vec::<Value>::new());
+    assert_eq!(
+        place.fails("events list --campaign 9"),
+        (66, "cupel: campaign 9: no such campaign\n".into())
+    );
     assert_eq!(place.fails("events show 00000000-1").0, 66);
 }
 
@@ -221,7 +250,9 @@ fn keys(place: &Place) {
     assert_eq!(place.says("keys ring"), "KEY  STATE\n  1  signing\n");
     assert_eq!(place.rows("keys rotate")[1]["state"], "signing");
     assert_eq!(place.rows("keys retire 1")[0]["state"], "aged");
-    assert_eq!(place.rows("keys revoke 1")[0]["state"], "revoked");
+    let (code, line) = place.fails("keys revoke 1");
+    assert!(code == 64 && line.contains("say --yes"), "{line}");
+    assert_eq!(place.rows("keys revoke 1 --yes")[0]["state"], "revoked");
     let listed = place.rows("keys list");
     let id = listed.last().unwrap()["id"].clone();
     assert_eq!(listed.last().unwrap()["name"], "n");
@@ -232,11 +263,13 @@ fn keys(place: &Place) {
         place.fails("keys withdraw 4711"),
         (66, "cupel: API key 4711: no such API key\n".into())
     );
-    let (code, line) = place.fails("keys revoke 2");
-    assert!(
-        code == 65 && line.contains("key 2 signs new tokens"),
-        "{line}"
-    );
+    for (command, code, says) in [
+        ("keys revoke 2 --yes", 65, "key 2 signs new tokens"),
+        ("keys revoke 9 --yes", 66, "cupel keys withdraw"),
+    ] {
+        let (ended, line) = place.fails(command);
+        assert!(ended == code && line.contains(says), "{line}");
+    }
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn what_is_said_of_a_server_is_no_order_to_this_machine() {
         &["--ca-file", "ca.pem"],
         &["--insecure"],
     ] {
-        let revoke = ["keys", "revoke", "1", "--data", data];
+        let revoke = ["keys", "revoke", "1", "--yes", "--data", data];
         let (code, _, err) = run(cupel().args(revoke).args(flag));
         assert_eq!(code, 64, "{flag:?}: {err}");
         assert!(err.contains("is for --server"), "{flag:?}: {err}");

@@ -111,7 +111,13 @@ impl Doctor {
             checks::all(&config, &mut findings);
         }
         match &running {
-            Some(server) => way::health(server, &mut findings),
+            Some(server) => {
+                let waiting = way::waiting(server);
+                findings.extend(
+                    waiting.unwrap_or_else(|why| Some(Finding::failed("configuration", &why))),
+                );
+                way::health(server, &mut findings);
+            }
             None => findings.push(Finding::warning(
                 "server",
                 "no server runs on this data directory",

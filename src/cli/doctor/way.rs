@@ -53,6 +53,29 @@ pub(super) fn configuration(server: &Connection) -> Result<Config, Failure> {
     Ok(Config::of_server(&lines.collect::<String>())?)
 }
 
+/// What is written and not in force: keys that wait for the next start, or a file that was refused.
+/// Every other check looks at what will be in force then.
+pub(super) fn waiting(server: &Connection) -> Result<Option<Finding>, Failure> {
+    let answer = server.call(&Request::get(["config"]))?;
+    let check = "configuration";
+    if let Some(refused) = answer.get("refused").and_then(Value::as_str) {
+        let detail = format!("was refused when last read: {refused}");
+        let remedy = "mend it, and say cupel config reload; what was in force still is";
+        return Ok(Some(Finding::wrong(check, detail, remedy)));
+    }
+    let keys = answer.get("restart").and_then(Value::as_array);
+    let keys: Vec<_> = keys
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let remedy = "restart the server: what is said of them here comes into force then";
+    Ok((!keys.is_empty()).then(|| {
+        let detail = format!("{} changed since the server started", keys.join(", "));
+        Finding::warning(check, detail, remedy)
+    }))
+}
+
 /// What the server says of itself.
 pub(super) fn health(server: &Connection, findings: &mut Vec<Finding>) {
     let answer = match server.ready() {

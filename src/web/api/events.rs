@@ -18,6 +18,7 @@ use super::super::Parts;
 use super::super::auth::{IsAdmin, MayRead};
 use super::super::error::WebError;
 use super::super::spooling::spooled;
+use super::links::existing;
 use super::{campaign_id, last_of_full, limit, parsed, query, raw_body};
 
 const KINDS: &str = "open, click, page, press or unsubscribe";
@@ -60,10 +61,11 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, WebError> {
     let asked: Asked = query(&request)?;
     let campaign = match asked.campaign.as_deref() {
-        Some(id) => Some(
-            campaign_id(id)
-                .map_err(|_| WebError::invalid("/campaign", "write the number of a campaign"))?,
-        ),
+        Some(id) => {
+            let wrong = || WebError::invalid("/campaign", "write the number of a campaign");
+            campaign_id(id).map_err(|_| wrong())?;
+            Some(existing(&parts, id).await?)
+        }
         None => None,
     };
     let filter = EventFilter {

@@ -114,11 +114,21 @@ fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WebError> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut json);
     let value = read.map_err(|error| {
-        let what = error.inner().to_string();
+        let what = said(error.inner());
         WebError::invalid(format!("{}{}", pointer(error.path()), member(&what)), what)
     })?;
     json.end().map_err(|error| WebError::invalid("", error))?;
     Ok(value)
+}
+
+/// What an error says; of a wrong value without its place, which the pointer names better.
+fn said(error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match said.strip_suffix(&place) {
+        Some(what) if error.is_data() => what.to_owned(),
+        _ => said,
+    }
 }
 
 /// The member that an error of the whole object is about.

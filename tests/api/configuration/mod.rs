@@ -147,6 +147,31 @@ fn a_configuration_is_taken_over_whole_or_not_at_all_and_no_reader_notices() {
     fs::write(&file, "workers = 3\n").unwrap();
     assert_eq!(reload().0, 200);
     assert_eq!(show().2, "at the next start: workers\n");
+    let (_, found, _) = doctor(&server, &["--offline"]);
+    let waiting = "workers changed since the server started".to_owned();
+    assert_eq!(
+        finding(&found, "configuration"),
+        ("warning".to_owned(), waiting)
+    );
+    // Every mistake has its line, and the last one says that nothing happened.
+    fs::write(&file, "workers = 0\nlevel = 1\n").unwrap();
+    let reload = ["config", "reload", "--data"];
+    let (code, _, err) = run(cupel().args(reload).arg(&server.data));
+    let lines: Vec<_> = err.lines().collect();
+    assert!(
+        code == 65
+            && lines.len() == 3
+            && lines[0].contains("cupel.toml:1: workers")
+            && lines[1].contains("cupel.toml:2: level")
+            && lines[2] == "cupel: nothing changed: what was in force still is",
+        "{err}"
+    );
+    let (_, found, _) = doctor(&server, &["--offline"]);
+    let (state, detail) = finding(&found, "configuration");
+    assert!(
+        state == "wrong" && detail.contains("was refused"),
+        "{detail}"
+    );
 }
 
 #[test]
