@@ -17,6 +17,10 @@ fn deliveries_are_read_as_json_and_csv() {
         (format!("[{one}]"), 1),
         (format!("\u{feff}{one}\n{one}\n{one}\n"), 3),
         (
+            "id,cupel_message,at\nanna,1-1-1,2026-01-01T00:00:00Z\n".to_owned(),
+            1,
+        ),
+        (
             "at,message,event\n2026-01-01T00:00:00Z, 1-1-1 ,delivered\n".to_owned(),
             1,
         ),

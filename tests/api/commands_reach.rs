@@ -211,10 +211,6 @@ fn templates_and_messages(place: &Place) {
         (lines.len(), fields[0], &fields[2..]),
         (3, 3, &[48, 16, 16][..])
     );
-    // A minted file that says when its rows were accepted needs no other names.
-    let message = lines[2].split(',').nth(1).unwrap();
-    let accepted = format!("cupel_message,at\n{message},2026-01-01T00:00:00Z\n");
-    assert_eq!(place.run("deliveries send", &accepted).0, 0);
     let lease = place.json("numbers lease 1 --count 7");
     assert_eq!(
         (&lease["count"], lease["first"].as_u64().is_some()),

@@ -1,5 +1,5 @@
-//! `cupel mint --check`: reads all of it, says what is wrong, and mints nothing. It keeps 8 bytes of
-//! each recipient, to find those that are there twice.
+//! `cupel mint --check`: reads all of it, says what is wrong, and mints nothing. It keeps 8 bytes
+//! of each recipient, to find those that are there twice.
 
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;

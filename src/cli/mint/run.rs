@@ -192,7 +192,8 @@ impl Run {
             (true, true) => "go on with --resume".to_owned(),
             (true, false) => format!("{}; go on with --resume", rows_out(out)),
             (false, true) => format!(
-                "at most {}: count those that arrived, and go on with --skip-rows COUNT --no-header",
+                "at most {}: count those that arrived, and go on with --skip-rows COUNT \
+                 --no-header",
                 rows_out(out)
             ),
             (false, false) => {
