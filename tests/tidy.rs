@@ -21,16 +21,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("clock", &["domain"]),
     ("shutdown", &[]),
+    ("whole_file", &[]),
     ("telemetry", &[]),
     ("config", &["domain", "journal", "telemetry"]),
     ("judge", &["domain"]),
-    ("network", &["domain"]),
+    ("network", &["domain", "whole_file"]),
     ("rewrite", &["domain"]),
-    ("resolve", &["domain"]),
+    ("resolve", &["domain", "whole_file"]),
     ("journal", &["domain"]),
     ("store", &["domain", "journal"]),
     ("stats", &["domain", "store"]),
-    ("settle", &["domain", "journal", "judge", "store"]),
+    (
+        "settle",
+        &["domain", "journal", "judge", "store", "whole_file"],
+    ),
     (
         "web",
         &[
@@ -47,7 +51,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("listen", &["config", "domain", "shutdown", "web"]),
+    (
+        "listen",
+        &["config", "domain", "shutdown", "web", "whole_file"],
+    ),
     (
         "cli",
         &[

@@ -1,9 +1,8 @@
-//! Makes the shipped table from published CSV files, and puts it in place in one step: a reader
-//! finds the old file or the new one, never half of one.
+//! Makes the shipped table from published CSV files, and puts it in place in one step.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
 use std::path::Path;
+
+use crate::whole_file;
 
 use super::csv_import::{import_v4, import_v6};
 use super::error::NetworkError;
@@ -55,7 +54,8 @@ pub fn build(
     let ranges_v6 = import_v6(v6_csv, &mut builder)?;
     let (table, overlapping) = builder.finish(source.to_owned()).map_err(refuse)?;
     let bytes = file::encode(&table).map_err(refuse)?;
-    put_in_place(out, &bytes).map_err(|source| NetworkError::Io {
+    let written = whole_file::write(out, whole_file::OPEN, &bytes);
+    written.map_err(|source| NetworkError::Io {
         path: out.to_owned(),
         action: "write",
         source,
@@ -70,21 +70,10 @@ pub fn build(
     })
 }
 
-fn put_in_place(out: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = out.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.partial", std::process::id()));
-    let partial = out.with_file_name(name);
-    let written = File::create(&partial)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&partial, out));
-    if written.is_err() && partial.exists() {
-        fs::remove_file(&partial)?;
-    }
-    written
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::network::AsnTable;
 

@@ -1,11 +1,10 @@
 //! The key ring on disk: `keys/ring.toml`, readable by its owner only.
 //!
 //! The directory with it is worth more than the database: lose it and every link ever mailed is
-//! dead. It is written to another file first, fsynced, and then takes its name.
+//! dead. It is replaced whole or not at all.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::campaign::TenantId;
 use crate::domain::id_map::IdMap;
 use crate::domain::keys::{KeyState, RingKey, Secret, TenantKeys};
+use crate::whole_file;
 
 const FILE: &str = "ring.toml";
 
@@ -205,22 +205,8 @@ impl KeyRing {
             path: self.path.clone(),
             what: error.to_string(),
         })?;
-        let beside = self.path.with_extension("new");
-        let write = || {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&beside)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&beside, &self.path)?;
-            self.path
-                .parent()
-                .map_or(Ok(()), |directory| File::open(directory)?.sync_all())
-        };
-        write().map_err(io(&self.path))
+        let written = whole_file::write(&self.path, whole_file::SECRET, text.as_bytes());
+        written.map_err(io(&self.path))
     }
 }
 

@@ -1,10 +1,8 @@
 //! Keys under which sources are hashed: one a day, destroyed 48 hours after its day began, so
 //! that neighbours can be told for two days and nobody can be found later.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs;
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
@@ -12,6 +10,7 @@ use data_encoding::HEXLOWER;
 use crate::domain::keys::MacKey;
 use crate::domain::record::Hit;
 use crate::domain::time::Micros;
+use crate::whole_file;
 
 /// One day's key.
 #[derive(Clone, Debug)]
@@ -89,18 +88,11 @@ impl DayKeys {
             getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
             keys.push(DayKey::new(today, bytes));
         }
-        let beside = self.path.with_extension("new");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)?;
-        for key in &keys {
-            writeln!(file, "{} {}", key.day, HEXLOWER.encode(&key.bytes))?;
-        }
-        file.sync_all()?;
-        fs::rename(&beside, &self.path)?;
+        let lines = keys
+            .iter()
+            .map(|key| format!("{} {}\n", key.day, HEXLOWER.encode(&key.bytes)));
+        let text: String = lines.collect();
+        whole_file::write(&self.path, whole_file::SECRET, text.as_bytes())?;
         // Only now: a write that failed is tried again, until the old keys are gone.
         self.keys = keys;
         Ok(())

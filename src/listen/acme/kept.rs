@@ -1,15 +1,16 @@
 //! What is kept of an authority: the account's key, and the certificate with its key, below a line
 //! that names the authority.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use instant_acme::{Account, AccountCredentials, NewAccount};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Acme, Certificate};
+use crate::whole_file;
 
 use super::super::certificates::Certificates;
 use super::AcmeError;
@@ -113,27 +114,14 @@ impl Kept {
         }
     }
 
-    /// Writes a file whole or not at all.
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), AcmeError> {
         let path = self.directory.join(name);
-        let beside = path.with_extension("new");
-        let write = || {
-            let mut directory = DirBuilder::new();
-            directory
-                .recursive(true)
-                .mode(0o700)
-                .create(&self.directory)?;
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&beside)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&beside, &path)?;
-            File::open(&self.directory)?.sync_all()
-        };
-        write().map_err(|source| AcmeError::Disk { path, source })
+        let mut directory = DirBuilder::new();
+        let made = directory
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.directory);
+        let written = made.and_then(|()| whole_file::write(&path, whole_file::SECRET, bytes));
+        written.map_err(|source| AcmeError::Disk { path, source })
     }
 }
