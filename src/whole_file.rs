@@ -6,26 +6,22 @@ use std::io::{Result, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// For its owner alone.
-pub const SECRET: u32 = 0o600;
-/// For everybody to read, as far as the umask lets them.
-pub const OPEN: u32 = 0o644;
-
-/// Writes `bytes` to `NAME.new` with these permissions, and puts that in the place of `path` once
-/// it is on the disk. What an earlier attempt left there is removed.
+/// Writes `bytes` to `NAME.new`, for its owner alone, and puts that in the place of `path` once it
+/// is on the disk. What an earlier attempt left there is removed: the directory is one that a
+/// single process owns.
 ///
 /// # Errors
 /// The file is as it was.
-pub fn write(path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let beside = path.with_file_name(name);
-    // Made anew, so that it is nobody else's and its permissions are these.
+    // Made anew, so that its permissions are these.
     drop(fs::remove_file(&beside));
     let written = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(mode)
+        .mode(0o600)
         .open(&beside)
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&beside, path));
@@ -51,17 +47,17 @@ mod tests {
     fn a_file_is_replaced_whole_or_stays() {
         let own = tempfile::tempdir().unwrap();
         let path = own.path().join("keys");
-        write(&path, SECRET, b"one").unwrap();
+        write(&path, b"one").unwrap();
         // What a crash left behind is in nobody's way.
         fs::write(own.path().join("keys.new"), b"half of a longer one").unwrap();
-        write(&path, SECRET, b"two").unwrap();
+        write(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{mode:o}");
         // A directory cannot be replaced by a file: nothing is left of the attempt.
         let taken = own.path().join("taken");
         fs::create_dir(&taken).unwrap();
-        write(&taken, OPEN, b"three").unwrap_err();
+        write(&taken, b"three").unwrap_err();
         assert!(taken.is_dir());
         assert_eq!(fs::read_dir(own.path()).unwrap().count(), 2);
     }

@@ -25,7 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("config", &["domain", "journal", "telemetry"]),
     ("judge", &["domain"]),
-    ("network", &["domain", "whole_file"]),
+    ("network", &["domain"]),
     ("rewrite", &["domain"]),
     ("resolve", &["domain", "whole_file"]),
     ("journal", &["domain"]),

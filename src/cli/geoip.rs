@@ -1,6 +1,5 @@
 //! `cupel geoip`: the network table.
 
-use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use serde_json::json;
@@ -8,6 +7,7 @@ use serde_json::json;
 use crate::network::{self, NetworkError};
 
 use super::Failure;
+use super::files::{is_stream, is_there, write_whole};
 use super::lines::Lines;
 
 #[derive(Debug, clap::Subcommand)]
@@ -22,9 +22,12 @@ pub(super) enum Geoip {
         /// CSV of IPv6 ranges
         #[arg(long, value_name = "FILE")]
         ipv6: PathBuf,
-        /// Where the table is written
+        /// Where the table is written, whole or not at all; a table that is there is replaced
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
+        /// Replace what --out names even if it is no such table
+        #[arg(long)]
+        force: bool,
         /// What the data is and of when; shown by /readyz?verbose
         #[arg(long, default_value = "npm @ip-location-db/asn")]
         source: String,
@@ -40,10 +43,19 @@ impl Geoip {
             ipv4,
             ipv6,
             out,
+            force,
             source,
             json,
         } = self;
-        let built = network::build(&ipv4, &ipv6, &out, &source).map_err(refused)?;
+        let table = network::is_table(&out);
+        if !(force || table || is_stream(&out) || !out.exists()) {
+            return Err(is_there(&out).and("it is no table made by this command"));
+        }
+        let built = network::build(&ipv4, &ipv6, &source).map_err(refused)?;
+        write_whole(&out, &built.file, force || table)?;
+        if is_stream(&out) {
+            return Ok(());
+        }
         let mut lines = Lines::new();
         if json {
             lines.say(json!({
@@ -51,7 +63,7 @@ impl Geoip {
                 "ranges_v6": built.ranges_v6,
                 "overlapping": built.overlapping,
                 "networks": built.asns,
-                "bytes": built.bytes,
+                "bytes": built.file.len(),
             }));
         } else {
             lines.say(format_args!(
@@ -60,7 +72,7 @@ impl Geoip {
                 built.ranges_v4,
                 built.ranges_v6,
                 built.asns,
-                built.bytes
+                built.file.len()
             ));
         }
         lines.finish()
@@ -69,9 +81,7 @@ impl Geoip {
 
 fn refused(error: NetworkError) -> Failure {
     let code = match &error {
-        NetworkError::Io { action, .. } if *action == "read" => Failure::NO_INPUT,
-        NetworkError::Io { source, .. } if source.kind() == ErrorKind::StorageFull => Failure::IO,
-        NetworkError::Io { .. } => Failure::CANNOT_CREATE,
+        NetworkError::Io { .. } => Failure::NO_INPUT,
         _ => Failure::DATA,
     };
     Failure::new(code, error)

@@ -1,8 +1,6 @@
-//! Makes the shipped table from published CSV files, and puts it in place in one step.
+//! Makes a table from published CSV files.
 
 use std::path::Path;
-
-use crate::whole_file;
 
 use super::csv_import::{import_v4, import_v6};
 use super::error::NetworkError;
@@ -12,9 +10,9 @@ use super::table::TableBuilder;
 /// Longest text that says where a table is from.
 const SOURCE_BYTES_MAX: usize = 200;
 
-/// What a build has read and written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BuildReport {
+/// A table as its file holds it, and what went into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Built {
     /// Rows of the IPv4 file.
     pub ranges_v4: usize,
     /// Rows of the IPv6 file.
@@ -24,26 +22,17 @@ pub struct BuildReport {
     pub overlapping: usize,
     /// Autonomous systems.
     pub asns: usize,
-    /// Length of the written file.
-    pub bytes: usize,
+    /// The whole file.
+    pub file: Vec<u8>,
 }
 
-/// Makes the table at `out` from an IPv4 and an IPv6 file of ip-location-db. `source` is one line
-/// that names the data and its version, as later shown. The same input gives the same bytes.
+/// Makes a table from an IPv4 and an IPv6 file of ip-location-db. `source` is one line that names
+/// the data and its version, as later shown. The same input gives the same bytes.
 ///
 /// # Errors
-/// An unreadable file, a row that cannot be read, an empty or long `source`, a failed write. The
-/// file at `out` is then as it was.
-pub fn build(
-    v4_csv: &Path,
-    v6_csv: &Path,
-    out: &Path,
-    source: &str,
-) -> Result<BuildReport, NetworkError> {
-    let refuse = |problem: String| NetworkError::Build {
-        path: out.to_owned(),
-        problem,
-    };
+/// An unreadable file, a row that cannot be read, an empty or long `source`, too many ranges.
+pub fn build(v4_csv: &Path, v6_csv: &Path, source: &str) -> Result<Built, NetworkError> {
+    let refuse = |problem: String| NetworkError::Build { problem };
     let source = source.trim();
     if source.is_empty() || source.len() > SOURCE_BYTES_MAX || source.contains(char::is_control) {
         let problem = format!("the source must be one line of 1 to {SOURCE_BYTES_MAX} bytes");
@@ -53,20 +42,13 @@ pub fn build(
     let ranges_v4 = import_v4(v4_csv, &mut builder)?;
     let ranges_v6 = import_v6(v6_csv, &mut builder)?;
     let (table, overlapping) = builder.finish(source.to_owned()).map_err(refuse)?;
-    let bytes = file::encode(&table).map_err(refuse)?;
-    let written = whole_file::write(out, whole_file::OPEN, &bytes);
-    written.map_err(|source| NetworkError::Io {
-        path: out.to_owned(),
-        action: "write",
-        source,
-    })?;
-    let asns = table.asns();
-    Ok(BuildReport {
+    let file = file::encode(&table).map_err(refuse)?;
+    Ok(Built {
         ranges_v4,
         ranges_v6,
         overlapping,
-        asns,
-        bytes: bytes.len(),
+        asns: table.asns(),
+        file,
     })
 }
 
@@ -111,18 +93,15 @@ mod tests {
             .map(|row| format!("{},{},{},Net {}\n", row.0, row.1, row.2, row.2));
         fs::write(path("v4.csv"), lines.collect::<String>()).unwrap();
         fs::write(path("v6.csv"), "2001:200::,2001:200::1,2500,WIDE\n").unwrap();
-        let make = |out: &str| build(&path("v4.csv"), &path("v6.csv"), &path(out), "test");
-        let report = make("one").unwrap();
+        let make = || build(&path("v4.csv"), &path("v6.csv"), "test").unwrap();
+        let built = make();
         assert_eq!(
-            (report.ranges_v4, report.ranges_v6, report.asns),
+            (built.ranges_v4, built.ranges_v6, built.asns),
             (2999, 1, 2999)
         );
-        assert_eq!(make("two").unwrap(), report);
-        assert_eq!(
-            fs::read(path("one")).unwrap(),
-            fs::read(path("two")).unwrap()
-        );
-        let table = AsnTable::open(&path("one")).unwrap();
+        assert_eq!(make(), built, "the same input gives the same bytes");
+        fs::write(path("table"), &built.file).unwrap();
+        let table = AsnTable::open(&path("table")).unwrap();
         for row in &rows {
             let middle = row.0 + (row.1 - row.0) / 2;
             for key in [
@@ -142,22 +121,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_build_leaves_the_old_file_and_nothing_else() {
+    fn rows_and_sources_that_cannot_be_read_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        fs::write(path("bad.csv"), "x\n").unwrap();
-        fs::write(path("out"), "old").unwrap();
-        assert!(build(&path("bad.csv"), &path("bad.csv"), &path("out"), "test").is_err());
-        assert!(
-            build(
-                &path("bad.csv"),
-                &path("bad.csv"),
-                &path("out"),
-                "two\nlines"
-            )
-            .is_err()
-        );
-        assert_eq!(fs::read_to_string(path("out")).unwrap(), "old");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        let bad = folder.path().join("bad.csv");
+        fs::write(&bad, "x\n").unwrap();
+        assert!(build(&bad, &bad, "test").is_err());
+        fs::write(&bad, "").unwrap();
+        for source in ["two\nlines", " "] {
+            assert!(build(&bad, &bad, source).is_err(), "{source:?}");
+        }
     }
 }

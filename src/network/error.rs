@@ -12,7 +12,7 @@ pub enum NetworkError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What failed: `read`, `write`.
+        /// What failed: `read`.
         action: &'static str,
         /// What the system said.
         source: io::Error,
@@ -48,10 +48,8 @@ pub enum NetworkError {
         problem: String,
     },
     /// What was asked of a build cannot be done.
-    #[error("{path}: cannot build the ASN table: {problem}", path = path.display())]
+    #[error("cannot build the ASN table: {problem}")]
     Build {
-        /// The file that was to be written.
-        path: PathBuf,
         /// What stands in the way.
         problem: String,
     },

@@ -41,6 +41,14 @@ const PAYLOAD_BYTES_MAX: usize = 64 << 20;
 /// Mark of a length that is no power of two.
 pub(super) const SHAPE_ODD: u8 = 128;
 
+/// Whether there is a file that was made by [`super::build`], as its beginning tells.
+#[must_use]
+pub fn is_table(path: &Path) -> bool {
+    let mut begin = [0; MAGIC.len()];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut begin));
+    read.is_ok() && is_ours(&begin)
+}
+
 /// Whether a file says that it is of this form.
 pub(super) fn is_ours(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC)

@@ -20,8 +20,9 @@ use std::sync::Mutex;
 
 use arc_swap::ArcSwap;
 
-pub use build::{BuildReport, build};
+pub use build::{Built, build};
 pub use error::NetworkError;
+pub use file::is_table;
 pub use lists::NetworkLists;
 pub use table::{AsnTable, TABLE_FILE_BYTES_MAX};
 

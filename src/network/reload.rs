@@ -110,7 +110,9 @@ mod tests {
         std::fs::write(path("v6.csv"), "2001:200::,2001:200::1,2500,WIDE\n").unwrap();
         let put = |asn: u32| {
             std::fs::write(path("v4.csv"), format!("10.0.0.0,10.0.0.9,{asn},x\n")).unwrap();
-            build(&path("v4.csv"), &path("v6.csv"), &path("asn.cupel"), "test").unwrap();
+            let built = build(&path("v4.csv"), &path("v6.csv"), "test").unwrap();
+            std::fs::write(path("new"), built.file).unwrap();
+            std::fs::rename(path("new"), path("asn.cupel")).unwrap();
         };
         let networks = Networks::shipped().unwrap();
         let asn = || networks.facts("10.0.0.1".parse().unwrap()).asn;

@@ -86,6 +86,10 @@ impl KeyRing {
         let path = directory.join(FILE);
         match fs::read_to_string(&path) {
             Ok(text) => parse(path, &text),
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                let what = "is not UTF-8; put it back from its backup".to_owned();
+                Err(KeyRingError::Form { path, what })
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !fresh => {
                 let what = "is missing, and links signed with it are out".to_owned();
                 Err(KeyRingError::Form { path, what })
@@ -205,7 +209,7 @@ impl KeyRing {
             path: self.path.clone(),
             what: error.to_string(),
         })?;
-        let written = whole_file::write(&self.path, whole_file::SECRET, text.as_bytes());
+        let written = whole_file::write(&self.path, text.as_bytes());
         written.map_err(io(&self.path))
     }
 }
@@ -296,10 +300,12 @@ mod tests {
 
         let path = keys.join(FILE);
         let text = fs::read_to_string(&path).unwrap();
-        fs::write(&path, text.replace("signing", "aged")).unwrap();
-        assert!(matches!(
-            KeyRing::open(&keys, true),
-            Err(KeyRingError::Form { .. })
-        ));
+        for damaged in [text.replace("signing", "aged").as_bytes(), b"\xff"] {
+            fs::write(&path, damaged).unwrap();
+            assert!(matches!(
+                KeyRing::open(&keys, true),
+                Err(KeyRingError::Form { .. })
+            ));
+        }
     }
 }

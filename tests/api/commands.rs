@@ -198,7 +198,7 @@ fn a_second_server_on_a_directory_is_refused_and_changes_nothing() {
 fn the_network_table_is_built_from_csv_and_swapped_when_it_changes() {
     let own = tempfile::tempdir().unwrap();
     let path = |name: &str| own.path().join(name).to_str().unwrap().to_owned();
-    let build = |asn: u32| {
+    let build = |asn: u32, flags: &[&str]| {
         fs::write(
             path("4.csv"),
             format!("198.51.100.0,198.51.100.255,{asn},\"Own, Inc.\"\n"),
@@ -218,9 +218,10 @@ fn the_network_table_is_built_from_csv_and_swapped_when_it_changes() {
                 "--ipv6",
                 &path("6.csv"),
             ])
+            .args(flags)
             .args(["--out", &path("own.cupel")]))
     };
-    let (code, out, err) = build(64_500);
+    let (code, out, err) = build(64_500, &[]);
     assert_eq!(code, 0, "{out}{err}");
     let table = path("own.cupel");
     let configuration =
@@ -248,11 +249,18 @@ fn the_network_table_is_built_from_csv_and_swapped_when_it_changes() {
         64_500,
         "a broken file is refused and the old table kept"
     );
-    assert_eq!(build(64_502).0, 0);
+    let (code, _, err) = build(64_502, &[]);
+    assert!(
+        code == 73 && err.contains("is there already; replace it with --force"),
+        "it may be anything: {err}"
+    );
+    assert_eq!(fs::read_to_string(&table).unwrap(), "broken");
+    assert_eq!(build(64_502, &["--force"]).0, 0);
+    assert_eq!(build(64_502, &[]).0, 0, "a table gives way to a table");
     crate::harness::eventually(
         "swap",
         || server.log(),
-        |log| log.matches("took over a new").count() == 1,
+        |log| log.matches("took over a new").count() >= 1,
     );
     assert_eq!(hit(4)["asn"], 64_502);
     let (code, _, err) = run(Command::new(env!("CARGO_BIN_EXE_cupel")).args([

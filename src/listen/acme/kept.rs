@@ -121,7 +121,7 @@ impl Kept {
             .recursive(true)
             .mode(0o700)
             .create(&self.directory);
-        let written = made.and_then(|()| whole_file::write(&path, whole_file::SECRET, bytes));
+        let written = made.and_then(|()| whole_file::write(&path, bytes));
         written.map_err(|source| AcmeError::Disk { path, source })
     }
 }
