@@ -4,22 +4,32 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::app::DirectoryLock;
+use crate::config::data_directory;
 
 use super::Failure;
-use super::reach::{DATA, existing, named};
+use super::reach::{existing, named};
 
 /// Where a command works.
 #[derive(Debug, clap::Args)]
 pub(super) struct Local {
-    /// Data directory of the server
-    #[arg(long, env = "CUPEL_DATA", value_name = "DIR", default_value = DATA)]
-    data: OsString,
+    /// Data directory of the server [default: that of the configuration, or data]
+    #[arg(long, env = "CUPEL_DATA", value_name = "DIR")]
+    data: Option<OsString>,
+    /// Configuration file [default: DIR/cupel.toml if there is one]
+    #[arg(long, env = "CUPEL_CONFIG", value_name = "FILE")]
+    config: Option<OsString>,
 }
 
 impl Local {
+    /// The configuration file that is named.
+    pub(super) fn config(&self) -> Option<PathBuf> {
+        named(self.config.clone())
+    }
+
     /// The directory.
     pub(super) fn data(&self) -> PathBuf {
-        named(Some(self.data.clone())).unwrap_or_else(|| DATA.into())
+        let data = named(self.data.clone());
+        data.unwrap_or_else(|| data_directory(self.config().as_deref()))
     }
 
     /// The same, which must exist already.

@@ -14,7 +14,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches, Parser};
 use url::{Host, Url};
 
 use crate::app::{Alone, DirectoryError, DirectoryLock, is_used};
-use crate::config::{Config, Flags};
+use crate::config::{Config, Flags, data_directory};
 use crate::telemetry;
 
 use super::Failure;
@@ -24,8 +24,8 @@ use super::connection::{Connection, Trust};
 /// another command.
 const IN_USE_MAX: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Where data lies if nobody says.
-pub(super) const DATA: &str = "data";
+/// Longest path of a socket.
+const SOCKET_BYTES_MAX: usize = 107;
 /// Longest file that may hold a key or certificates.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -51,16 +51,10 @@ struct Written {
     /// Send the key over http to a host that is not this one
     #[arg(long, global = true)]
     insecure: bool,
-    /// Data directory; a server need not run on it
-    #[arg(
-        long,
-        global = true,
-        env = "CUPEL_DATA",
-        value_name = "DIR",
-        default_value = DATA
-    )]
-    data: OsString,
-    /// Configuration file, where no server runs [default: DIR/cupel.toml if there is one]
+    /// Data directory; a server need not run on it [default: that of the configuration, or data]
+    #[arg(long, global = true, env = "CUPEL_DATA", value_name = "DIR")]
+    data: Option<OsString>,
+    /// Configuration file [default: DIR/cupel.toml if there is one]
     #[arg(long, global = true, env = "CUPEL_CONFIG", value_name = "FILE")]
     config: Option<OsString>,
 }
@@ -108,14 +102,13 @@ impl FromArgMatches for Reach {
             let line = format!("{flag} is for --server, and no server is named");
             return refused(ClapError::MissingRequiredArgument, line);
         }
-        let data = named(Some(written.data));
+        let data = named(written.data);
         if data.is_none() && data_typed {
             return refused(ClapError::InvalidValue, "--data is empty".to_owned());
         }
-        Ok(Self::Directory {
-            data: data.unwrap_or_else(|| DATA.into()),
-            config: named(written.config),
-        })
+        let config = named(written.config);
+        let data = data.unwrap_or_else(|| data_directory(config.as_deref()));
+        Ok(Self::Directory { data, config })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -302,7 +295,16 @@ fn directory(data: &Path, file: Option<&Path>) -> Result<Connection, Failure> {
             Err(DirectoryError::InUse { .. }) if Instant::now() < until => {
                 std::thread::sleep(LOOK_EVERY);
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                let failure = Failure::from(error);
+                return Err(match socket.as_os_str().len() {
+                    // A server has none there, and says so in its log.
+                    length if length > SOCKET_BYTES_MAX => failure.and(
+                        "its path is too long for a control socket: name the server with --server",
+                    ),
+                    _ => failure,
+                });
+            }
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Keys in the environment: `CUPEL_KEY`, `CUPEL_SECTION__KEY`, and the same with `_FILE`.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use super::reference::{keys, nearest};
 use super::setting::{Origin, Problem, Setting, Written};
 
 /// Variables that begin like ours, name to value.
-pub(super) type Variables = BTreeMap<String, String>;
+pub(super) type Variables = BTreeMap<String, OsString>;
 
 /// Variables of ours that are no keys: what commands and the system use.
 const OTHERS: &[&str] = &[
@@ -20,7 +21,7 @@ const OTHERS: &[&str] = &[
 /// The process's own.
 pub(super) fn variables() -> Variables {
     std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
         .filter(|(name, _)| name.starts_with("CUPEL_"))
         .collect()
 }
@@ -43,7 +44,7 @@ pub(super) fn read(variables: &Variables, problems: &mut Vec<Problem>) -> Vec<Se
     for key in keys() {
         let variable = key.variable();
         let by_file = format!("{variable}_FILE");
-        let filled = |name: &str| variables.get(name).filter(|value| !value.is_empty());
+        let filled = |name: &str| filled(variables, name);
         if let Some(path) = filled(&by_file) {
             let file = PathBuf::from(path);
             match std::fs::read_to_string(&file) {
@@ -56,18 +57,22 @@ pub(super) fn read(variables: &Variables, problems: &mut Vec<Problem>) -> Vec<Se
                     },
                 }),
                 Err(why) => {
-                    let what = format!("cannot read {path}: {why}");
+                    let what = format!("cannot read {}: {why}", file.display());
                     let origin = Origin::Variable(by_file.clone());
                     problems.push(Problem::new(origin, &key.name, what));
                 }
             }
         }
         if let Some(value) = filled(&variable) {
-            settings.push(Setting {
-                key: key.name.clone(),
-                written: Written::One(value.clone()),
-                origin: Origin::Variable(variable.clone()),
-            });
+            let origin = Origin::Variable(variable.clone());
+            match value.to_str() {
+                Some(value) => settings.push(Setting {
+                    key: key.name.clone(),
+                    written: Written::One(value.to_owned()),
+                    origin,
+                }),
+                None => problems.push(Problem::new(origin, &key.name, "is not UTF-8")),
+            }
             if filled(&by_file).is_some() {
                 let what = format!("{by_file} is set too; take one of them away");
                 let origin = Origin::Variable(variable.clone());
@@ -81,6 +86,21 @@ pub(super) fn read(variables: &Variables, problems: &mut Vec<Problem>) -> Vec<Se
         .filter(|name| !OTHERS.contains(&name.as_str()) && !ours.contains(name));
     problems.extend(strange.filter_map(|name| unknown(name)));
     settings
+}
+
+/// The data directory that the environment names.
+pub(super) fn data(variables: &Variables) -> Option<PathBuf> {
+    let named = filled(variables, "CUPEL_DATA").map(PathBuf::from);
+    named.or_else(|| {
+        let file = filled(variables, "CUPEL_DATA_FILE")?;
+        let text = std::fs::read_to_string(file).ok()?;
+        Some(PathBuf::from(text.trim_end()))
+    })
+}
+
+fn filled<'a>(variables: &'a Variables, name: &str) -> Option<&'a OsStr> {
+    let value = variables.get(name).filter(|value| !value.is_empty());
+    value.map(OsString::as_os_str)
 }
 
 /// A variable that sets nothing and was meant to. Others that begin like ours may be somebody

@@ -1,6 +1,6 @@
 //! What may change while the server runs: taken over whole, or not at all.
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::domain::campaign::PrivacyLevel;
 
@@ -67,6 +67,19 @@ const FORWARDED_HEADERS: [(&str, ForwardedHeader); 2] = [
     ("forwarded", ForwardedHeader::Forwarded),
 ];
 
+/// IPv4 that is written as IPv6 is IPv4, as the addresses of peers are.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(six) = network else {
+        return network;
+    };
+    let four = six.addr().to_ipv4_mapped();
+    let bits = six.prefix_len().checked_sub(96);
+    let mapped = four
+        .zip(bits)
+        .and_then(|(four, bits)| Ipv4Net::new(four, bits).ok());
+    mapped.map_or(network, IpNet::V4)
+}
+
 fn trusted_proxies(layers: &mut Layers) -> TrustedProxies {
     let entries = layers.many("trusted_proxies", |text| {
         if text == "unix" {
@@ -78,6 +91,7 @@ fn trusted_proxies(layers: &mut Layers) -> TrustedProxies {
         let network = network.ok_or_else(|| {
             format!("{text:?} is no network such as 10.0.0.0/8 or 2001:db8::/32, nor \"unix\"")
         })?;
+        let network = canonical(network);
         if network.trunc() != network {
             return Err(format!(
                 "{text} has bits beyond its prefix; write {}",

@@ -214,16 +214,31 @@ pub fn passed_socket_names() -> Vec<String> {
     environment::passed_socket_names()
 }
 
+/// Where data lies if nobody says.
+const DATA: &str = "data";
+
+/// The data directory of the server that is started with this configuration file in this
+/// environment, whatever else is wrong with them.
+#[must_use]
+pub fn data_directory(config: Option<&Path>) -> PathBuf {
+    let variables = environment::variables();
+    let flags = Flags {
+        config: config.map(Path::to_owned),
+        ..Flags::default()
+    };
+    let path = |text: &str| Ok::<_, String>(PathBuf::from(text));
+    let named = environment::data(&variables);
+    let named = named.or_else(|| layers(&flags, &variables).optional("data", path));
+    named.unwrap_or_else(|| PathBuf::from(DATA))
+}
+
 /// The configuration file that these flags lead to, if there is one.
 fn file_of(flags: &Flags, variables: &environment::Variables) -> Option<PathBuf> {
     let named = flags.config.clone();
     named.or_else(|| {
-        let data = flags.data.clone();
-        let data = data.or_else(|| variables.get("CUPEL_DATA").map(PathBuf::from));
-        let beside = data
-            .as_deref()
-            .unwrap_or(Path::new("data"))
-            .join("cupel.toml");
+        let data = flags.data.clone().or_else(|| environment::data(variables));
+        let data = data.unwrap_or_else(|| PathBuf::from(DATA));
+        let beside = data.join("cupel.toml");
         beside.exists().then_some(beside)
     })
 }

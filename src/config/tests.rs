@@ -18,7 +18,7 @@ fn load(text: &str, flags: &[&str], variables: &[(&str, &str)]) -> Result<Config
     };
     let variables: Variables = variables
         .iter()
-        .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+        .map(|&(name, value)| (name.to_owned(), value.into()))
         .collect();
     Config::from(&flags, &variables)
 }
@@ -106,6 +106,9 @@ fn a_flag_wins_over_a_variable_and_that_over_a_file() {
     let trusted = lists.unwrap().live.trusted_proxies;
     assert!(trusted.unix && trusted.networks.len() == 2);
     assert!(trusted.contains("192.0.2.1".parse().unwrap()));
+    let mapped = load("trusted_proxies = ['::ffff:10.0.0.0/104']", &[], &[]);
+    let mapped = mapped.unwrap().live.trusted_proxies;
+    assert!(mapped.contains("10.1.2.3".parse().unwrap()));
 }
 
 #[test]
@@ -240,4 +243,15 @@ fn a_missing_file_is_named() {
         .unwrap_err()
         .to_string();
     assert!(said.contains("cannot read /nowhere/cupel.toml"), "{said}");
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStringExt;
+    let value = std::ffi::OsString::from_vec(b"10.0.0.0/8\xff".to_vec());
+    let variables = Variables::from([("CUPEL_TRUSTED_PROXIES".to_owned(), value)]);
+    let refused = Config::from(&Flags::default(), &variables).unwrap_err();
+    let said = refused.to_string();
+    let line = "configuration: CUPEL_TRUSTED_PROXIES: trusted_proxies: is not UTF-8";
+    assert_eq!(said, line);
 }

@@ -124,7 +124,12 @@ fn settling(looked: &Looked<'_>) -> State {
 
 fn config(looked: &Looked<'_>) -> State {
     let last = looked.parts.last_reload();
-    let refused = last.refused.as_ref().map(ToString::to_string);
+    // Without the values: anybody may ask here, and a value may be a secret.
+    let refused = last.refused.as_ref().map(|error| {
+        let keys = error.0.iter();
+        let keys = keys.map(|problem| format!("{}: {}", problem.origin, problem.key));
+        keys.collect::<Vec<_>>().join(", ")
+    });
     let detail = match (&refused, last.restart.as_slice()) {
         (Some(_), _) => "refused when it was last read; the one before is in force".to_owned(),
         (None, []) => "in force".to_owned(),

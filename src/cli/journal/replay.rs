@@ -1,7 +1,6 @@
 //! `cupel journal replay`.
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use actix_web::rt;
@@ -32,9 +31,6 @@ pub(in crate::cli) struct Replay {
     /// Say what would be replayed, and do nothing
     #[arg(long)]
     dry_run: bool,
-    /// Configuration file [default: DIR/cupel.toml if there is one]
-    #[arg(long, env = "CUPEL_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -79,7 +75,7 @@ impl Replay {
     fn flags(&self) -> Flags {
         Flags {
             data: Some(self.local.data()),
-            config: self.config.clone(),
+            config: self.local.config(),
             listen: Some("127.0.0.1:0".to_owned()),
             control: Some("127.0.0.1:0".to_owned()),
             base_url: Some("http://localhost".to_owned()),

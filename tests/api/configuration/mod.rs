@@ -132,7 +132,7 @@ fn a_configuration_is_taken_over_whole_or_not_at_all_and_no_reader_notices() {
     let health: serde_json::Value = health.json().unwrap();
     let refused = health["parts"]["config"]["refused"].as_str().unwrap();
     assert!(
-        refused.contains("privacy.level") && health["ready"] == true,
+        refused.ends_with("cupel.toml:4: privacy.level") && health["ready"] == true,
         "{health}"
     );
     // SIGHUP does the same.
