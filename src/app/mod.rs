@@ -52,6 +52,7 @@ pub use ahead::{in_order, stop_when_interrupted};
 pub use alone::Alone;
 pub use directory::{DirectoryError, DirectoryLock, is_used, open_key_ring, write_key_file};
 pub use replay::{Outlook, Replayed, replay};
+pub use supervisor::outlive_signals;
 
 /// How long connections that were taken last have to ask.
 const LAST_WORDS: Duration = Duration::from_millis(250);

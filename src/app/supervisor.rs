@@ -25,6 +25,17 @@ use super::watched::Thread;
 /// Exit code of a server of which a part died: the service manager starts another.
 const DIED: i32 = 70;
 
+/// Hears signals that would end the process before anything heeds them: SIGHUP while it starts, and
+/// SIGXFSZ, after which a file that may not grow is an error like that of a full disk.
+pub fn outlive_signals() {
+    for kind in [SignalKind::hangup(), SignalKind::from_raw(libc::SIGXFSZ)] {
+        // Heard once, it is heard for as long as the process lives.
+        if let Err(error) = signal(kind) {
+            tracing::warn!(%error, ?kind, "app: a signal cannot be heard");
+        }
+    }
+}
+
 /// Says that the configuration is read again, and when that is over.
 pub(super) fn reloading<T>(reload: impl FnOnce() -> T) -> T {
     match NotifyState::monotonic_usec_now() {

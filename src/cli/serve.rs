@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use actix_web::rt;
 
-use crate::app::{App, DirectoryLock, write_key_file};
+use crate::app::{App, DirectoryLock, outlive_signals, write_key_file};
 use crate::config::{Config, Flags};
 use crate::listen::Listeners;
 use crate::shutdown::Stop;
@@ -25,6 +25,9 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self) -> Result<(), Failure> {
+        // Signals are heard by it, first of all.
+        let system = rt::System::new();
+        system.block_on(async { outlive_signals() });
         let config = Config::load(&self.flags)?;
         let _traces = start_logs(&config)?;
         raise_file_limit();
@@ -32,7 +35,7 @@ impl Serve {
         let bound = Listeners::bind(&config);
         let listeners = bound.map_err(|error| Failure::new(Failure::TEMPORARY, error))?;
         let metrics = telemetry::start_metrics();
-        rt::System::new().block_on(async {
+        system.block_on(async {
             let data = config.data.clone();
             let app = App::build(config, lock, listeners, metrics).await?;
             announce(&app, &data).await;

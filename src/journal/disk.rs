@@ -1,9 +1,9 @@
 //! What the journal needs of a file system, so that tests can put a treacherous one beneath it.
 
 use std::fmt::Debug;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -75,7 +75,8 @@ pub(super) struct Directory {
 impl Directory {
     /// Opens a directory, made if it is missing.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        fs::create_dir_all(path)?;
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(path)?;
         Ok(Self::existing(path))
     }
 

@@ -16,11 +16,10 @@ pub(crate) mod sabotage;
 mod short_links;
 mod stats;
 
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
 use sqlx::Connection as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -115,6 +114,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`]; a file that is not a database is `Unavailable`.
     pub async fn open(data: &Path, now: Micros) -> Result<Self, StoreError> {
+        let io = |error: std::io::Error| StoreError::Unavailable(sqlx::Error::Io(error));
         let path = data.join(FILE);
         let marker = data.join("store-created");
         let is_empty = std::fs::metadata(&path).map_or(true, |about| about.len() == 0);
@@ -132,13 +132,8 @@ impl Store {
             .pragma("cache_size", "-8192");
         if is_empty {
             // Once, here: a pool that made files would put an empty one where one was moved away.
-            options
-                .clone()
-                .create_if_missing(true)
-                .connect()
-                .await?
-                .close()
-                .await?;
+            // For its owner alone, and so are the files that the database makes beside it.
+            private(&path).map_err(io)?;
         }
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
@@ -155,8 +150,7 @@ impl Store {
             sqlx::migrate::MigrateError::Execute(error) => StoreError::Unavailable(error),
             other => StoreError::Schema(other),
         })?;
-        let io = |error: std::io::Error| StoreError::Unavailable(sqlx::Error::Io(error));
-        std::fs::write(&marker, "").map_err(io)?;
+        private(&marker).map_err(io)?;
         let inode = std::fs::metadata(&path).map_err(io)?.ino();
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
@@ -238,6 +232,13 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+/// Makes an empty file if there is none, for its owner alone.
+fn private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    let made = options.append(true).create(true).mode(0o600).open(path);
+    made.map(|_| ())
 }
 
 /// Reads a column that holds a number which the domain keeps in a smaller or unsigned type.

@@ -4,7 +4,10 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use reqwest::Method;
 
 use crate::harness::{Server, client, cupel, for_anybody, run};
 
@@ -89,4 +92,77 @@ fn a_directory_that_is_another_s_and_open_to_our_group_serves() {
     assert_eq!(mode(&data), 0o2775);
     let said = "others may open the data directory";
     assert!(server.log().contains(said), "{}", server.log());
+}
+
+/// Every file and directory below, with its mode.
+fn modes(under: &Path, seen: &mut Vec<(PathBuf, u32)>) {
+    for entry in fs::read_dir(under).unwrap() {
+        let path = entry.unwrap().path();
+        seen.push((path.clone(), mode(&path)));
+        if path.is_dir() {
+            modes(&path, seen);
+        }
+    }
+}
+
+#[test]
+fn what_it_makes_is_for_its_owner_alone_whatever_the_umask() {
+    let own = tempfile::tempdir().unwrap();
+    let data = own.path().join("data");
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "umask 000; exec \"$@\"", "sh"])
+        .arg(cupel().get_program())
+        .args(["serve", "--listen=127.0.0.1:0", "--control=127.0.0.1:0"])
+        .arg("--data")
+        .arg(&data);
+    let server = Server::spawn(command, &data, client());
+    server.post(
+        "/short-links",
+        serde_json::json!({"url": "https://a.example/", "code": "go"}),
+    );
+    assert_eq!(server.get("/go").status(), 302);
+    let mut seen = Vec::new();
+    modes(&data, &mut seen);
+    assert!(seen.len() > 10, "{seen:?}");
+    let open: Vec<_> = seen.iter().filter(|(_, mode)| mode & 0o077 != 0).collect();
+    assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
+fn commands_work_on_the_directory_that_the_server_is_configured_with() {
+    let own = tempfile::tempdir().unwrap();
+    let data = own.path().join("real");
+    let file = own.path().join("cupel.toml");
+    fs::write(&file, format!("data = {:?}\n", data.to_str().unwrap())).unwrap();
+    let elsewhere = own.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let create = |with: &mut dyn FnMut(&mut Command)| {
+        let mut command = cupel();
+        command
+            .args(["keys", "create", "--name", "n", "--scope", "admin"])
+            .current_dir(&elsewhere);
+        with(&mut command);
+        let (code, key, err) = run(&mut command);
+        assert_eq!(code, 0, "{err}");
+        key.trim().to_owned()
+    };
+    let by_file = own.path().join("data-file");
+    fs::write(&by_file, format!("{}\n", data.display())).unwrap();
+    let keys = [
+        create(&mut |command| {
+            command.arg("--config").arg(&file);
+        }),
+        create(&mut |command| {
+            command.env("CUPEL_CONFIG", &file);
+        }),
+        create(&mut |command| {
+            command.env("CUPEL_DATA_FILE", &by_file);
+        }),
+    ];
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+    let server = Server::start(&data, &[]);
+    for key in keys {
+        assert_eq!(server.api_as(&key, Method::GET, "/keys", None).0, 200);
+    }
 }

@@ -5,7 +5,9 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
 
-use crate::harness::{PATIENCE, client, cupel};
+use serde_json::json;
+
+use crate::harness::{PATIENCE, Server, client, cupel, eventually};
 
 /// A server started as systemd would, and what it says.
 struct Supervised {
@@ -144,4 +146,62 @@ fn a_disk_that_hangs_is_no_stuck_worker_and_a_stop_is_heard_all_the_same() {
     assert_eq!(server.said()["STOPPING"], "1");
     drop(hangs);
     assert!(server.child.wait().unwrap().success());
+}
+
+#[test]
+fn a_hangup_while_it_starts_ends_nothing() {
+    let own = tempfile::tempdir().unwrap();
+    let data = own.path().join("data");
+    let mut child = cupel()
+        .args(["serve", "--listen=127.0.0.1:0", "--control=127.0.0.1:0"])
+        .arg("--data")
+        .arg(&data)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = child.id().to_string();
+    let hang_up = || {
+        let sent = Command::new("kill").args(["-HUP", &pid]).status();
+        sent.unwrap().success()
+    };
+    let lock = data.join("lock");
+    eventually("it begins", || lock.exists(), |there| *there);
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (ready, is_ready) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut lines = lines.map_while(Result::ok);
+        ready
+            .send(lines.any(|line| line.trim() == "ready"))
+            .unwrap();
+        lines.count();
+    });
+    let serves = loop {
+        assert!(hang_up());
+        match is_ready.recv_timeout(std::time::Duration::from_millis(3)) {
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
+            ended => break ended.unwrap(),
+        }
+    };
+    assert!(serves, "{:?}", child.wait());
+    Command::new("kill").arg(&pid).status().unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn files_that_may_not_grow_cost_no_redirect() {
+    let server = Server::new();
+    server.post(
+        "/short-links",
+        json!({"url": "https://a.example/", "code": "go"}),
+    );
+    let limited = Command::new("prlimit")
+        .args(["--fsize=4096", "--pid", &server.pid().to_string()])
+        .status();
+    assert!(limited.unwrap().success());
+    for _ in 0..300 {
+        assert_eq!(server.get("/go").status(), 302);
+    }
+    let metric = || server.metric("cupel_settle_errors_total");
+    eventually("settling fails", metric, |errors| *errors > 0.0);
+    assert_eq!(server.get("/go").status(), 302);
 }
