@@ -8,7 +8,7 @@ use super::Failure;
 use super::ask::Ask;
 use super::connection::Request;
 use super::lines::{Lines, tell};
-use super::sheet::{Column, Form, column};
+use super::sheet::{Column, Form, column, harmless};
 
 const COLUMNS: &[Column] = &[
     column("KEY", "/key", Form::Text),
@@ -200,7 +200,7 @@ fn reload(ask: &Ask) -> Result<(), Failure> {
 fn names(answer: &Json, member: &str) -> String {
     let all = answer.get(member).and_then(Json::as_array);
     let all = all.into_iter().flatten().filter_map(Json::as_str);
-    all.collect::<Vec<_>>().join(", ")
+    harmless(&all.collect::<Vec<_>>().join(", "))
 }
 
 /// What a server has read, key by key: one for this command alone has nothing in force.

@@ -4,7 +4,7 @@
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::Failure;
@@ -95,12 +95,17 @@ pub(super) fn is_stream(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|about| !about.is_file() && !about.is_dir())
 }
 
-/// Makes a file that must not be there.
+/// Makes a file that must not be there, for its owner alone: who reads tokens may act for
+/// recipients.
 ///
 /// # Errors
 /// Exit code 73; with `remedy` if it is there.
 pub(super) fn make(path: &Path, remedy: &str) -> Result<File, Failure> {
-    let made = OpenOptions::new().write(true).create_new(true).open(path);
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
     made.map_err(|error| {
         let failure = cannot_make(path, &error);
         match error.kind() {
@@ -108,6 +113,15 @@ pub(super) fn make(path: &Path, remedy: &str) -> Result<File, Failure> {
             _ => failure,
         }
     })
+}
+
+/// What only `--force` replaces.
+pub(super) fn is_there(path: &Path) -> Failure {
+    let line = format!(
+        "{} is there already; replace it with --force",
+        path.display()
+    );
+    Failure::new(Failure::CANNOT_CREATE, line)
 }
 
 pub(super) fn cannot_make(path: &Path, error: &std::io::Error) -> Failure {
@@ -119,11 +133,12 @@ pub(super) fn cannot_write(shown: &str, error: &std::io::Error) -> Failure {
     Failure::new(Failure::IO, format!("{shown}: {error}"))
 }
 
-/// Writes a file whole or not at all: beside its place first. A stream is written to as it is.
+/// Writes a file whole or not at all: beside its place first. A stream is written to as it is;
+/// another file is replaced only where that is asked for.
 ///
 /// # Errors
 /// Exit codes 73 where it cannot be made, 74 where it cannot be written.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub(super) fn write_whole(path: &Path, bytes: &[u8], replace: bool) -> Result<(), Failure> {
     let shown = path.display().to_string();
     if is_stream(path) {
         let opened = OpenOptions::new().write(true).open(path);
@@ -141,7 +156,10 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
             Err(_) => Ok(()),
         });
     written.map_err(|error| cannot_write(&shown, &error))?;
-    replacement.take_place()
+    match replace {
+        true => replacement.take_place(),
+        false => replacement.take_free_place(),
+    }
 }
 
 /// A file that is to take the place of another, and lies beside it until then.
@@ -175,6 +193,21 @@ impl Replacement {
                 taken,
             },
         ))
+    }
+
+    /// Puts it where nothing is: not even what came there meanwhile is lost.
+    ///
+    /// # Errors
+    /// Exit codes 73 and 74.
+    fn take_free_place(self) -> Result<(), Failure> {
+        let linked = fs::hard_link(&self.beside, &self.place);
+        match linked.map_err(|error| (error.kind(), error)) {
+            Ok(()) => Ok(()),
+            Err((ErrorKind::AlreadyExists, _)) => Err(is_there(&self.place)),
+            // A file system without links.
+            Err(_) if !self.place.exists() => self.take_place(),
+            Err((_, error)) => Err(cannot_make(&self.place, &error)),
+        }
     }
 
     /// Puts it in its place; without that it is removed again.

@@ -10,7 +10,7 @@ use super::Failure;
 use super::ask::{Ask, one_of};
 use super::connection::Request;
 use super::lines::{Lines, tell};
-use super::sheet::{Column, Form, column};
+use super::sheet::{Column, Form, column, harmless};
 
 const API_KEYS: &[Column] = &[
     column("ID", "/id", Form::Number),
@@ -130,7 +130,8 @@ fn create(ask: &Ask, name: &str, scope: Scope) -> Result<(), Failure> {
     if ask.json {
         lines.say(&made);
     } else {
-        lines.say(made.get("key").and_then(Value::as_str).unwrap_or_default());
+        let key = made.get("key").and_then(Value::as_str);
+        lines.say(harmless(key.unwrap_or_default()));
     }
     lines.finish()
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Failure;
 use super::ask::Ask;
 use super::connection::Request;
-use super::files::{Source, is_stream, named, write_whole};
+use super::files::{Source, is_stream, is_there, named, write_whole};
 use super::lines::{Lines, count, tell};
 
 /// Largest template; the API takes no larger body.
@@ -80,7 +80,7 @@ impl Rewrite {
         })?;
         let mut lines = Lines::new();
         if let Some(out) = out {
-            write_whole(out, rewritten.as_bytes())?;
+            write_whole(out, rewritten.as_bytes(), self.force)?;
         }
         if self.ask.json {
             lines.say(&answer);
@@ -98,11 +98,7 @@ impl Rewrite {
         if self.force || is_stream(out) || !out.exists() {
             return Ok(());
         }
-        let line = format!(
-            "{} is there already; replace it with --force",
-            out.display()
-        );
-        Err(Failure::new(Failure::CANNOT_CREATE, line))
+        Err(is_there(out))
     }
 
     fn template(&self) -> Result<String, Failure> {

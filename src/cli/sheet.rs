@@ -43,12 +43,16 @@ impl Column {
     }
 }
 
-/// A value as people read it; `-` for none.
+/// A value as people read it; `-` for none. A server elsewhere may send anything.
 pub(super) fn shown(value: Option<&Value>, form: Form) -> String {
+    harmless(&written(value, form))
+}
+
+fn written(value: Option<&Value>, form: Form) -> String {
     match value {
         None | Some(Value::Null) => "-".to_owned(),
         Some(Value::String(text)) if form == Form::Time => to_the_second(text),
-        Some(Value::String(text)) => harmless(text),
+        Some(Value::String(text)) => text.clone(),
         Some(Value::Number(number)) if form == Form::Count => match number.as_u64() {
             Some(count) => HumanCount(count).to_string(),
             None => number.to_string(),

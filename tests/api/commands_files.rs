@@ -1,11 +1,12 @@
 //! Files that commands write: nothing that is there is lost, and nothing is left behind.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::commands_mint::{mint, plain, server};
-use crate::harness::{Server, cupel, run};
+use crate::harness::{Server, answer_once, cupel, run};
 
 const INPUT: &str = "id,name\n1,Anna\n,Bob\n3,Cleo\n";
 const BAD: &str = "id,name,cupel_error\n,Bob,line 3: the id is empty\n";
@@ -115,6 +116,12 @@ fn minting_overwrites_nothing() {
         "{err}"
     );
     assert_eq!(files.read("mine.csv"), "mine\n");
+    // Who reads tokens may act for recipients.
+    assert_eq!(files.mint(&server, "--out new.csv --skip-bad bad.csv").0, 0);
+    for name in ["new.csv", "bad.csv"] {
+        let mode = fs::metadata(files.path(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{name}");
+    }
 }
 
 #[test]
@@ -251,6 +258,23 @@ fn a_template_is_written_whole_to_a_new_file_or_in_place_of_one_that_is_named() 
         code == 73 && err.contains("cannot make nowhere/t.html"),
         "{err}"
     );
+    let late = files.path("late.html");
+    let came = late.clone();
+    let body = r#"{"html": "<a>", "links": [], "columns": [], "left_alone": []}"#.to_owned();
+    let url = answer_once(body, move || fs::write(came, "precious").unwrap());
+    fs::write(files.path("key"), "cpl_x").unwrap();
+    let elsewhere = ["--server", &url, "--key-file", "key"];
+    let (code, _, err) = run(cupel()
+        .args(["rewrite", "--campaign", "1", "t.html", "-o", "late.html"])
+        .args(elsewhere)
+        .current_dir(files.0.path()));
+    assert!(code == 73 && err.contains("--force"), "{err}");
+    assert_eq!(
+        files.read("late.html"),
+        "precious",
+        "what came meanwhile stays"
+    );
+    assert!(!files.names().iter().any(|name| name.ends_with(".part")));
     if Path::new("/dev/full").exists() {
         let (code, _, err) = rewrite("-o /dev/full");
         assert!(code == 74 && err.contains("No space left"), "{err}");

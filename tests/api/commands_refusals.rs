@@ -5,7 +5,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
-use crate::harness::{Server, cupel, for_anybody, run};
+use serde_json::json;
+
+use crate::harness::{Server, answer_once, cupel, for_anybody, run};
 
 /// Somebody who owns nothing.
 const NOBODY: u32 = 65_534;
@@ -120,4 +122,31 @@ fn a_terminal_obeys_nothing_that_an_error_repeats() {
     let (code, _, err) = run(cupel().args(["campaign", "list", "--data", "no\u{1b}[2Jwhere"]));
     assert_eq!(code, 78, "{err}");
     assert!(!err.contains('\u{1b}') && err.contains("[2J"), "{err:?}");
+}
+
+#[test]
+fn a_terminal_obeys_nothing_that_a_server_elsewhere_says() {
+    let own = tempfile::tempdir().unwrap();
+    let key = own.path().join("key");
+    fs::write(&key, "cpl_x").unwrap();
+    let evil = "\u{1b}]0;evil\u{7}\u{202e}.5";
+    let keys = json!({"keys": [{"id": evil, "name": evil, "created_at": evil, "scope": [evil]}]});
+    let reloaded = json!({"changed": [evil], "restart": [evil]});
+    for (command, body) in [
+        ("keys list", keys),
+        ("keys create --name n --scope read", json!({"key": evil})),
+        ("config reload", reloaded),
+        ("campaign show 1", json!({"created_at": evil})),
+    ] {
+        let url = answer_once(body.to_string(), || ());
+        let (code, out, err) = run(cupel()
+            .args(command.split(' '))
+            .args(["--server", &url, "--key-file"])
+            .arg(&key));
+        assert_eq!(code, 0, "{command}: {err}");
+        assert!(
+            out.contains("evil") && !out.contains(['\u{1b}', '\u{7}', '\u{202e}']),
+            "{command}: {out:?}"
+        );
+    }
 }

@@ -1,7 +1,8 @@
 //! The binary as a process: how it is started, and what it said.
 
 use std::fs::Permissions;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -58,6 +59,28 @@ pub fn log(data: &Path) -> String {
         file.read_to_string(&mut text).unwrap();
     }
     text
+}
+
+/// A server elsewhere that gives one answer, after doing something; returns its URL.
+pub fn answer_once(body: String, before: impl FnOnce() + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        // The whole head is enough: a client sends on while it is answered.
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        lines.find(|line| line.as_ref().is_ok_and(String::is_empty));
+        before();
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+             connection: close\r\n\r\n"
+        );
+        stream.write_all((head + &body).as_bytes()).unwrap();
+        // What still comes is heard out, or the answer may be lost with it.
+        lines.for_each(drop);
+    });
+    url
 }
 
 /// Runs a command to its end: exit code, standard output, standard error.

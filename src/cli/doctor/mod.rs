@@ -179,7 +179,7 @@ impl Doctor {
             Some(headers) => {
                 lines.say("headers for each mail, with its own token and act tag merged in:");
                 for header in headers {
-                    lines.say(format_args!("  {header}"));
+                    lines.say(format_args!("  {}", harmless(header)));
                 }
             }
             None => {
