@@ -48,6 +48,7 @@ use crate::resolve::{Catalogue, KeyRing};
 use crate::store::{Store, StoreError};
 
 pub use acme::AcmeAnswers;
+pub use api::recipients_max;
 pub use asking::{Asking, Running};
 pub use auth::{LocalSocket, NewKey};
 pub use counters::Counters;

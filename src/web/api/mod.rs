@@ -24,6 +24,8 @@ use crate::store::{CampaignRow, LinkRow, ShortLinkRow, Store, StoreError};
 use super::Parts;
 use super::error::{WebError, wrong_method};
 
+pub use mint::recipients_max;
+
 /// Largest JSON body; a template with its text part fits many times.
 const BODY_BYTES_MAX: usize = 32 << 20;
 /// Rows of one page of a list.
