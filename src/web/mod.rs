@@ -55,7 +55,7 @@ pub use counters::Counters;
 pub use front::FrontFactory;
 pub use pages::Pages;
 pub use probe::Probe;
-pub use reload::{LastReload, Reloaded, export_reload};
+pub use reload::{LastReload, ReloadTurn, Reloaded, export_reload};
 pub use settling::Settling;
 
 use worker::Worker;
@@ -107,6 +107,8 @@ pub struct Parts {
     pub store: ArcSwapOption<Store>,
     /// When the process began to serve.
     pub started_at: Micros,
+    /// Whose turn it is to read the configuration again.
+    pub reloading: Arc<tokio::sync::Mutex<()>>,
     /// The configuration as it was last read.
     pub last_reload: Mutex<LastReload>,
     /// Certificates of listeners that speak TLS.
