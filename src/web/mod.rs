@@ -24,6 +24,7 @@ mod requests;
 mod respond;
 mod settling;
 mod spooling;
+mod unread;
 mod worker;
 
 use std::collections::HashMap;

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::domain::campaign::{ActionKind, LinkKind};
 use crate::domain::destination::Destination;
 use crate::rewrite::{
-    LinkRef, Style, Survey, find_html, find_text, splice_html, splice_text, written_bytes_max,
+    LinkRef, RewriteError, Style, Survey, find_html, find_text, splice_html, splice_text,
+    written_bytes_max,
 };
 use crate::store::{LinkRow, NewLink};
 
@@ -81,7 +82,7 @@ pub(super) async fn rewrite(
     let campaign = links::existing(&parts, &id).await?;
     let base_url = parts.base_url.clone();
     let found = on_a_thread(move || Surveyed::of(asked, &base_url)).await?;
-    let found = found?;
+    let found = found.map_err(|(pointer, why)| WebError::invalid(pointer, why))?;
 
     let mut plan = Plan::new(parts.store()?.links(campaign).await?);
     let in_html = found
@@ -132,16 +133,16 @@ struct Surveyed {
 
 impl Surveyed {
     /// Refuses what would be too large when it is written again: nothing is registered for it.
-    fn of(mut asked: Asked, base_url: &str) -> Result<Self, WebError> {
+    fn of(mut asked: Asked, base_url: &str) -> Result<Self, (&'static str, String)> {
         let (html, text) = (asked.html.take(), asked.text.take());
         let style = asked.style(base_url);
         let survey = |pointer, part: Option<String>, find: fn(&str, &str) -> _| {
             let Some(part) = part else { return Ok(None) };
-            let found: Result<Survey, _> = find(&part, base_url);
-            let survey = found.map_err(|error| WebError::invalid(pointer, error))?;
+            let found: Result<Survey, RewriteError> = find(&part, base_url);
+            let survey = found.map_err(|error| (pointer, error.to_string()))?;
             if written_bytes_max(part.len(), &survey, &style) > WRITTEN_BYTES_MAX {
                 let limit = format!("rewritten, it could have more than {WRITTEN_BYTES_MAX} bytes");
-                return Err(WebError::invalid(pointer, limit));
+                return Err((pointer, limit));
             }
             Ok(Some((part, survey)))
         };
