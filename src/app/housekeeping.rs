@@ -1,6 +1,7 @@
 //! Takes over what changes while the server runs: tables, certificates, configuration.
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::rt::signal::unix::{SignalKind, signal};
@@ -12,6 +13,7 @@ use crate::listen::{Authority, CertificateFiles, Certificates};
 use crate::shutdown::Stop;
 use crate::web::{CertificateState, Parts};
 
+use super::aside::read_aside;
 use super::certified::Certified;
 use super::supervisor;
 use super::watched::with_all;
@@ -20,7 +22,7 @@ use super::watched::with_all;
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Tasks that take over what changes, by name.
-pub(super) struct Keeping([(&'static str, JoinHandle<()>); 3]);
+pub(super) struct Keeping(Vec<(&'static str, JoinHandle<()>)>);
 
 impl Keeping {
     pub(super) fn start(parts: &actix::Data<Parts>, certified: Certified, stop: &Stop) -> Self {
@@ -28,12 +30,27 @@ impl Keeping {
         let (parts, stop) = (parts.clone(), stop.clone());
         let certifying = certify(certified.authority, parts.clone(), stop.clone());
         let reloading = reload_on_signal(parts.clone(), stop.clone());
-        let files = housekeeping(parts, listeners, certified.files, stop.clone());
-        Self([
+        let exporting = housekeeping(parts.clone(), listeners, stop.clone());
+        let mut tasks = vec![
             ("certifying", rt::spawn(with_all(certifying, stop.clone()))),
             ("reloading", rt::spawn(with_all(reloading, stop.clone()))),
-            ("housekeeping", rt::spawn(with_all(files, stop))),
-        ])
+            ("housekeeping", rt::spawn(with_all(exporting, stop.clone()))),
+        ];
+        // Each by itself: a mount that hangs keeps nobody from what lies elsewhere.
+        if let Some(table) = parts.config.network_table.clone() {
+            let what = format!("the ASN table {}", table.display());
+            let look = move || take_table(&parts, &table);
+            let looking = look_again(what, look, stop.clone());
+            tasks.push(("ASN table", rt::spawn(with_all(looking, stop.clone()))));
+        }
+        for (mut files, into) in certified.files {
+            let what = format!("the certificate {}", files.chain().display());
+            let mut refused = String::new();
+            let look = move || take_certificate(&mut files, &into, &mut refused);
+            let looking = look_again(what, look, stop.clone());
+            tasks.push(("certificate", rt::spawn(with_all(looking, stop.clone()))));
+        }
+        Self(tasks)
     }
 
     /// Waits until they have stopped.
@@ -49,29 +66,25 @@ impl Keeping {
     }
 }
 
-/// Takes over an ASN table and certificates whose files have changed, and puts away what histograms
-/// have taken in: nobody may come to ask for it.
+/// Looks at files again and again, never twice at a time.
+async fn look_again(what: String, look: impl FnMut() + Send + 'static, stop: Stop) {
+    let look = Arc::new(Mutex::new(look));
+    while !stop.asked() {
+        let look = Arc::clone(&look);
+        let once = move || look.lock().unwrap_or_else(PoisonError::into_inner)();
+        read_aside(&what, &stop, once).await;
+        stop.wait_for(EVERY).await;
+    }
+}
+
+/// Says how certificates are, and puts away what histograms have taken in: nobody may come to ask
+/// for it.
 async fn housekeeping(
     parts: actix::Data<Parts>,
     listeners: [(&'static str, Option<Arc<Certificates>>); 2],
-    mut certificates: Vec<(CertificateFiles, Arc<Certificates>)>,
     stop: Stop,
 ) {
-    let table = parts.config.network_table.clone();
-    let mut refused = vec![String::new(); certificates.len()];
     while !stop.asked() {
-        if let Some(table) = &table {
-            match parts.networks.reload_if_changed(table) {
-                Ok(true) => {
-                    tracing::info!(table = %table.display(), "app: took over a new ASN table");
-                }
-                Ok(false) => {}
-                Err(error) => tracing::error!(%error, "app: kept the old ASN table"),
-            }
-        }
-        for ((files, certificates), refused) in certificates.iter_mut().zip(&mut refused) {
-            take_certificate(files, certificates, refused);
-        }
         export(&parts, &listeners);
         if let Some(metrics) = &parts.metrics {
             metrics.run_upkeep();
@@ -97,6 +110,15 @@ fn export(parts: &Parts, listeners: &[(&'static str, Option<Arc<Certificates>>)]
         metrics::gauge!(name, "listener" => state.listener).set(f64::from(expires));
     }
     parts.certificates.store(Arc::new(states));
+}
+
+/// Takes over a new ASN table.
+fn take_table(parts: &Parts, table: &Path) {
+    match parts.networks.reload_if_changed(table) {
+        Ok(true) => tracing::info!(table = %table.display(), "app: took over a new ASN table"),
+        Ok(false) => {}
+        Err(error) => tracing::error!(%error, "app: kept the old ASN table"),
+    }
 }
 
 /// Takes over a new certificate. A failure is said once.
@@ -144,7 +166,13 @@ async fn reload_on_signal(parts: actix::Data<Parts>, stop: Stop) {
             _ = hangup.recv() => {}
             () = stop.wait() => return,
         }
+        let turn = tokio::select! {
+            turn = parts.reload_turn() => turn,
+            () = stop.wait() => return,
+        };
+        let again = parts.clone();
         // It says itself what came of it.
-        let _said = supervisor::reloading(|| parts.reload());
+        let reload = move || drop(supervisor::reloading(|| again.reload(turn)));
+        read_aside("the configuration", &stop, reload).await;
     }
 }

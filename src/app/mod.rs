@@ -7,6 +7,7 @@
 
 mod ahead;
 mod alone;
+mod aside;
 mod background;
 mod certified;
 mod directory;
@@ -119,6 +120,7 @@ impl App {
             certificates: ArcSwap::default(),
             probe: web::Probe::default(),
             started_at: Clock.now(),
+            reloading: Arc::default(),
             last_reload: Mutex::new(LastReload::at_start(&config, Clock.now())),
             pages: ArcSwap::from_pointee(Pages::new(&config.live)?),
             live: Arc::new(ArcSwap::from_pointee(config.live.clone())),

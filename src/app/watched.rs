@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use crate::shutdown::Stop;
 
 /// Asks everything to stop when it is dropped.
-struct AskWhenDropped(Stop);
+pub(super) struct AskWhenDropped(pub(super) Stop);
 
 impl Drop for AskWhenDropped {
     fn drop(&mut self) {

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +22,9 @@ use crate::config::Certificate;
 
 /// Protocol of handshakes by which an ACME authority looks who is here (RFC 8737).
 pub(super) const ACME_TLS: &[u8] = b"acme-tls/1";
+
+/// Largest file of a chain or a key; they have some thousand bytes.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -214,6 +219,12 @@ impl CertificateFiles {
         Ok((opened, certificates))
     }
 
+    /// The file of the chain.
+    #[must_use]
+    pub fn chain(&self) -> &Path {
+        &self.files.chain
+    }
+
     /// Takes over what is in the files if it is not what was last considered, and says whether it
     /// did.
     ///
@@ -221,12 +232,6 @@ impl CertificateFiles {
     /// They cannot be used; the certificate in force stays. Files that are replaced one after the
     /// other do not fit in between: what is wrong is said once, and mended by the second.
     pub fn take_if_changed(&mut self, into: &Certificates) -> Result<bool, CertificateError> {
-        let read = |path: &Path| {
-            std::fs::read(path).map_err(|why| CertificateError::Unreadable {
-                path: path.to_owned(),
-                why,
-            })
-        };
         let now = (read(&self.files.chain)?, read(&self.files.key)?);
         if self.seen.as_ref() == Some(&now) {
             return Ok(false);
@@ -235,4 +240,21 @@ impl CertificateFiles {
         into.take(&self.files, chain, key)?;
         Ok(true)
     }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
+    let mut bytes = Vec::new();
+    let opened = File::open(path);
+    let read = opened.and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
+    read.map_err(|why| CertificateError::Unreadable {
+        path: path.to_owned(),
+        why,
+    })?;
+    if u64::try_from(bytes.len()).is_ok_and(|bytes| bytes <= FILE_BYTES_MAX) {
+        return Ok(bytes);
+    }
+    Err(CertificateError::File {
+        path: path.to_owned(),
+        why: format!("holds more than {FILE_BYTES_MAX} bytes"),
+    })
 }

@@ -21,7 +21,9 @@ use lol_html::html_content::Element;
 use lol_html::{HtmlRewriter, MemorySettings, Settings, doc_comments, doc_text, element};
 
 use super::tags::spaced_tag_len;
-use super::{Context, Found, LeftAlone, Reason, RewriteError, Survey, destination};
+use super::{
+    Context, DESTINATIONS_MAX, Found, LeftAlone, Reason, RewriteError, Survey, destination,
+};
 
 /// Enough for some 100,000 open elements; a mail has a few hundred.
 const PARSER_MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -38,7 +40,8 @@ const NOSCRIPT_MASK: &[u8] = b"n-script";
 ///
 /// # Errors
 ///
-/// [`RewriteError::TooDeep`] if the parser's memory does not suffice.
+/// [`RewriteError::TooDeep`] if the parser's memory does not suffice, and
+/// [`RewriteError::TooMany`].
 pub fn find_html(html: &str, base_url: &str) -> Result<Survey, RewriteError> {
     let mut masked = mask(html.as_bytes());
     masked.extend_from_slice(PROBE);
@@ -48,7 +51,8 @@ pub fn find_html(html: &str, base_url: &str) -> Result<Survey, RewriteError> {
     let settings = Settings::new()
         .append_element_content_handler(element!("a[href], area[href]", |element| {
             // A tag that only the probe has closed is cut off, and none.
-            if element.source_location().bytes().end <= html.len() {
+            let whole = element.source_location().bytes().end <= html.len();
+            if whole && seen.len() <= DESTINATIONS_MAX {
                 seen.push(seen_in(element));
             }
             Ok(())
@@ -62,6 +66,9 @@ pub fn find_html(html: &str, base_url: &str) -> Result<Survey, RewriteError> {
             Ok(())
         }));
     tokenize(&masked, settings)?;
+    if seen.len() > DESTINATIONS_MAX {
+        return Err(RewriteError::TooMany);
+    }
 
     let pixel_at = match end_of_body {
         None if end_is_open || !ends_inside_tag(&masked)? => Some(html.len()),

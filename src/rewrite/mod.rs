@@ -23,12 +23,16 @@ use std::ops::Range;
 use crate::domain::campaign::LinkKind;
 
 pub use html::find_html;
-pub use splice::{splice_html, splice_text};
+pub use splice::{splice_html, splice_text, written_bytes_max};
 pub use text::find_text;
 
 /// A destination holds at most this many merge tags, as many as a registered destination has
 /// slots; one with more is left alone.
 pub const TAGS_PER_LINK_MAX: usize = 9;
+
+/// A body holds at most this many destinations, those that are left alone among them: what is known
+/// of one takes more memory than the shortest takes bytes.
+pub const DESTINATIONS_MAX: usize = 100_000;
 
 /// What a caller has registered a destination as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,6 +190,9 @@ pub enum RewriteError {
     /// The parser passed its memory limit: elements nested without end.
     #[error("the HTML nests too deeply to be read within the memory limit")]
     TooDeep,
+    /// More than [`DESTINATIONS_MAX`] destinations.
+    #[error("at most {DESTINATIONS_MAX} links are taken")]
+    TooMany,
     /// The parser gave up for another reason.
     #[error("the HTML cannot be read: {0}")]
     Parser(String),

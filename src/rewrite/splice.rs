@@ -37,6 +37,20 @@ pub fn splice_text(
     apply(text, link_edits(survey, links, style))
 }
 
+/// The most bytes that a body of so many can have when it is written again, whatever its
+/// destinations are registered as.
+#[must_use]
+pub fn written_bytes_max(bytes: usize, survey: &Survey, style: &Style<'_>) -> usize {
+    // No other form is longer, and no number.
+    let longest = LinkRef {
+        number: u32::MAX,
+        kind: LinkKind::Action,
+    };
+    let links = survey.links.iter();
+    let links = links.map(|found| replacement(found, longest, style).len());
+    bytes + pixel(style).len() + links.sum::<usize>()
+}
+
 type Edit = (Range<usize>, String);
 
 fn link_edits(survey: &Survey, links: &[Option<LinkRef>], style: &Style<'_>) -> Vec<Edit> {

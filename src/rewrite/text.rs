@@ -6,7 +6,9 @@
 use std::ops::Range;
 
 use super::tags::{Step, Walk};
-use super::{Context, Found, LeftAlone, Reason, Survey, destination};
+use super::{
+    Context, DESTINATIONS_MAX, Found, LeftAlone, Reason, RewriteError, Survey, destination,
+};
 
 /// Signs that end a sentence rather than a URL.
 const TRAILING: &str = ".,;:!?'\"([{";
@@ -14,7 +16,11 @@ const TRAILING: &str = ".,;:!?'\"([{";
 const TRAILING_WIDE: &str = "…”’»›。、，．；：！？）】」』》〉";
 
 /// Finds the http(s) URLs of a plain text.
-pub fn find_text(text: &str, base_url: &str) -> Survey {
+///
+/// # Errors
+///
+/// [`RewriteError::TooMany`].
+pub fn find_text(text: &str, base_url: &str) -> Result<Survey, RewriteError> {
     let mut survey = Survey {
         links: Vec::new(),
         left_alone: Vec::new(),
@@ -27,6 +33,9 @@ pub fn find_text(text: &str, base_url: &str) -> Survey {
         let Some(value) = text.get(start..end) else {
             continue;
         };
+        if survey.links.len() + survey.left_alone.len() == DESTINATIONS_MAX {
+            return Err(RewriteError::TooMany);
+        }
         let read = match begins_with_host(value) {
             true => destination::read(value, base_url),
             false => Err(Reason::Invalid),
@@ -53,7 +62,7 @@ pub fn find_text(text: &str, base_url: &str) -> Survey {
             }
         }
     }
-    survey
+    Ok(survey)
 }
 
 /// Where the next `http://` or `https://` begins that is not the end of a longer word.

@@ -1,6 +1,7 @@
 //! The one place where errors become status codes: problem+json (RFC 9457) with a JSON pointer.
 
 use std::fmt;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -13,6 +14,7 @@ use crate::resolve::KeyRingError;
 use crate::store::{Scope, StoreError};
 
 use super::requests;
+use super::unread::Unread;
 
 /// Why a control request was refused.
 #[derive(Debug)]
@@ -35,6 +37,10 @@ pub(super) enum WebError {
     Unavailable(String),
     /// The body is larger than this many bytes.
     TooLarge(usize),
+    /// For so long nothing more of the body came, or not all of it.
+    Late(Duration),
+    /// So it is, and the rest of the body is not read any more.
+    Unread(Box<Self>, Unread),
     /// Our own fault.
     Internal(String),
 }
@@ -58,6 +64,8 @@ impl WebError {
             Self::Scope(_) => "The API key does not reach that far",
             Self::Unavailable(_) => "Not possible at the moment",
             Self::TooLarge(_) => "The body is too large",
+            Self::Unread(why, _) => why.title(),
+            Self::Late(_) => "The body came too slowly",
             Self::Internal(_) => "Something is wrong with Cupel",
         }
     }
@@ -65,6 +73,7 @@ impl WebError {
     fn pointer(&self) -> Option<&str> {
         match self {
             Self::Invalid { pointer, .. } | Self::Conflict { pointer, .. } => Some(pointer),
+            Self::Unread(why, _) => why.pointer(),
             _ => None,
         }
     }
@@ -81,6 +90,11 @@ impl fmt::Display for WebError {
             Self::Scope(needed) => write!(out, "this needs a key of scope {}", needed.name()),
             Self::Unavailable(why) => out.write_str(why),
             Self::TooLarge(limit) => write!(out, "at most {limit} bytes are taken"),
+            Self::Unread(why, _) => why.fmt(out),
+            Self::Late(time) => {
+                let seconds = time.as_secs();
+                write!(out, "{seconds} s went by without the rest of the body")
+            }
             Self::Internal(_) => out.write_str("see the server's log"),
         }
     }
@@ -97,6 +111,8 @@ impl ResponseError for WebError {
             Self::Scope(_) => StatusCode::FORBIDDEN,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unread(why, _) => why.status_code(),
+            Self::Late(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -129,6 +145,7 @@ impl ResponseError for WebError {
             Self::Unavailable(_) => {
                 answer.insert_header((RETRY_AFTER, "2"));
             }
+            Self::Unread(_, rest) => return answer.body(rest.behind(problem.to_string())),
             _ => {}
         }
         answer.body(problem.to_string())

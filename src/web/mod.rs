@@ -24,6 +24,7 @@ mod requests;
 mod respond;
 mod settling;
 mod spooling;
+mod unread;
 mod worker;
 
 use std::collections::HashMap;
@@ -48,13 +49,14 @@ use crate::resolve::{Catalogue, KeyRing};
 use crate::store::{Store, StoreError};
 
 pub use acme::AcmeAnswers;
+pub use api::recipients_max;
 pub use asking::{Asking, Running};
 pub use auth::{LocalSocket, NewKey};
 pub use counters::Counters;
 pub use front::FrontFactory;
 pub use pages::Pages;
 pub use probe::Probe;
-pub use reload::{LastReload, Reloaded, export_reload};
+pub use reload::{LastReload, ReloadTurn, Reloaded, export_reload};
 pub use settling::Settling;
 
 use worker::Worker;
@@ -106,6 +108,8 @@ pub struct Parts {
     pub store: ArcSwapOption<Store>,
     /// When the process began to serve.
     pub started_at: Micros,
+    /// Whose turn it is to read the configuration again.
+    pub reloading: Arc<tokio::sync::Mutex<()>>,
     /// The configuration as it was last read.
     pub last_reload: Mutex<LastReload>,
     /// Certificates of listeners that speak TLS.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use serde::Serialize;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::config::{Config, ConfigError, Value, keys};
 use crate::domain::time::Micros;
@@ -52,7 +53,19 @@ impl LastReload {
     }
 }
 
+/// Whoever has it may read the configuration again; nobody else does meanwhile.
+#[derive(Debug)]
+pub struct ReloadTurn {
+    _held: OwnedMutexGuard<()>,
+}
+
 impl Parts {
+    /// Waits until nobody else reads the configuration again.
+    pub async fn reload_turn(&self) -> ReloadTurn {
+        let _held = Arc::clone(&self.reloading).lock_owned().await;
+        ReloadTurn { _held }
+    }
+
     /// The configuration as it was last read.
     pub fn last_reload(&self) -> MutexGuard<'_, LastReload> {
         let last = self.last_reload.lock();
@@ -60,18 +73,18 @@ impl Parts {
     }
 
     /// Reads flags, environment and file again, and takes over what may change while the server
-    /// runs.
+    /// runs. That may hang, on a disk or on a name: meanwhile the last reading can be looked at.
     ///
     /// # Errors
     /// Everything that is wrong; then nothing has changed.
-    pub fn reload(&self) -> Result<Reloaded, ConfigError> {
-        let mut last = self.last_reload();
+    pub fn reload(&self, _turn: ReloadTurn) -> Result<Reloaded, ConfigError> {
         let read = self.config.load_again().and_then(|config| {
             let pages = Pages::new(&config.live);
             pages
                 .map(|pages| (config, pages))
                 .map_err(|_| ConfigError(Vec::new()))
         });
+        let mut last = self.last_reload();
         let (config, pages) = match read {
             Ok(read) => read,
             Err(error) => {

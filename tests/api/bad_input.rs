@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::Server;
+use crate::harness::{PATIENCE, Server};
 
 /// Sends bytes as they are and reads the whole answer.
 pub(crate) fn raw(url: &str, request: &[u8]) -> String {
@@ -238,4 +238,33 @@ fn paths_that_lead_nowhere_are_said_so() {
         302,
         "it lives"
     );
+}
+
+#[test]
+fn a_body_of_which_no_more_comes_is_refused_and_its_connection_closed() {
+    let server = Server::new();
+    let address = server.control.trim_start_matches("http://");
+    let begin = |framing: &str, part: &str| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let key = &server.key;
+        let head = "POST /api/v1/campaigns HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer";
+        let sent = format!("{head} {key}\r\n{framing}\r\n\r\n{part}");
+        stream.write_all(sent.as_bytes()).unwrap();
+        stream
+    };
+    let begun = [
+        begin("Content-Length: 100", "{\"name\":"),
+        // actix would read on behind the answer.
+        begin("Transfer-Encoding: chunked", "1\r\n{\r\n"),
+    ];
+    for mut stream in begun {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(status(&answer), 408, "{answer}");
+        let answer = answer.to_ascii_lowercase();
+        assert!(answer.contains("connection: close"), "{answer}");
+        assert!(answer.contains("application/problem+json"), "{answer}");
+        assert!(answer.contains("10 s went by"), "{answer}");
+    }
 }

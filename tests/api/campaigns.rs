@@ -299,3 +299,29 @@ fn a_revoked_key_opens_nothing_more() {
     let short = server.api_as(key, Method::POST, "/keys/1/revoke", None);
     assert_eq!(short.0, 401, "it cannot do more than it could");
 }
+
+#[test]
+fn one_call_mints_no_more_act_tags_than_fit_into_memory() {
+    let server = Server::new();
+    let campaign = server.campaign();
+    let path = format!("/campaigns/{campaign}/mint");
+    let refused = |recipients: usize, most: &str| {
+        let body = json!({"recipients": vec!["r"; recipients]});
+        let (status, problem) = server.api(Method::POST, &path, Some(body));
+        assert_eq!(
+            (status, &problem["pointer"]),
+            (422, &json!("/recipients")),
+            "{problem}"
+        );
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.starts_with(most), "{detail}");
+    };
+    refused(100_001, "at most 100000 recipients a request");
+    for number in 0..39 {
+        let url = format!("https://a.example/{number}");
+        server.link(campaign, json!({"url": url, "kind": "action"}));
+    }
+    // 39 actions, and the tag that unsubscribes.
+    refused(25_001, "at most 25000 recipients a request");
+    assert_eq!(server.mint(campaign, &["r"; 10]).len(), 10);
+}

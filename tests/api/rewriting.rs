@@ -112,3 +112,47 @@ fn the_senders_own_tags_and_no_pixel() {
         );
     }
 }
+
+#[test]
+fn a_template_that_would_grow_without_bounds_is_refused_and_registers_nothing() {
+    let server = Server::with("", &["--base-url", "https://t.example.com"]);
+    let campaign = server.campaign();
+    let path = format!("/campaigns/{campaign}/rewrite");
+    // Between single quotes each of the tag's becomes five bytes.
+    let quotes = "'".repeat(200);
+    let grows = "<a href='http://a.example/'>".repeat(70_000);
+    for (body, pointer, what) in [
+        (
+            json!({"html": grows, "token_tag": quotes}),
+            "/html",
+            "67108864 bytes",
+        ),
+        (
+            json!({"html": "<a href=x>".repeat(100_001)}),
+            "/html",
+            "100000 links",
+        ),
+        (
+            json!({"text": "http://a.example ".repeat(100_001)}),
+            "/text",
+            "100000 links",
+        ),
+        (
+            json!({"html": "x", "token_tag": "t".repeat(201)}),
+            "/token_tag",
+            "1 to 200 bytes",
+        ),
+    ] {
+        let (status, problem) = server.api(Method::POST, &path, Some(body));
+        assert_eq!(
+            (status, &problem["pointer"]),
+            (422, &json!(pointer)),
+            "{problem}"
+        );
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(what), "{detail}");
+    }
+    let links = server.read(&format!("/campaigns/{campaign}/links"));
+    assert_eq!(links["links"], json!([]));
+    server.post(&path, json!({"html": grows}));
+}

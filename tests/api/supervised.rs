@@ -144,8 +144,8 @@ fn a_disk_that_hangs_is_no_stuck_worker_and_a_stop_is_heard_all_the_same() {
     assert_eq!(root.status(), 200);
     server.signal("-TERM");
     assert_eq!(server.said()["STOPPING"], "1");
-    drop(hangs);
     assert!(server.child.wait().unwrap().success());
+    drop(hangs);
 }
 
 #[test]

@@ -155,10 +155,10 @@ fn text_parts_keep_their_bytes_and_their_urls_are_found() {
     for row in table("text/links.tsv") {
         let path = &row["path"];
         let (text, _) = body(path);
-        let survey = find_text(&text, STYLE.base_url);
+        let survey = find_text(&text, STYLE.base_url).unwrap();
         let written = splice_text(&text, &survey, &links(&survey), &STYLE);
         assert_reversible(path, &text, &written, survey.links.len());
-        let again = find_text(&written.body, STYLE.base_url);
+        let again = find_text(&written.body, STYLE.base_url).unwrap();
         assert_eq!(again.links, [], "{path}: a second pass finds something");
 
         let wanted = sum(&row, &["strict_http", "strict_https"]);
@@ -193,7 +193,7 @@ fn urls_in_text_end_where_linkify_ends_them() {
         if !wanted.to_ascii_lowercase().starts_with("http") || lines.len() > 2 {
             continue;
         }
-        let survey = find_text(text, STYLE.base_url);
+        let survey = find_text(text, STYLE.base_url).unwrap();
         let first = survey.links.first().map(|found| &text[found.range()]);
         cases += 1;
         agree += usize::from(first == Some(wanted));

@@ -182,6 +182,8 @@ fn a_certificate_is_replaced_without_dropping_anybody() {
     };
     refused(&leaf(&three.chain, &two.key), "is not the key of");
     refused(&leaf("no certificate", &two.key), "holds no certificate");
+    let endless = "x".repeat(2 << 20);
+    refused(&leaf(&endless, &two.key), "holds more than 1048576 bytes");
     refused(&leaf(&three.chain, "no key"), "holds no key");
     assert_eq!(presented(&server), "two.example");
     let before = said(kept);
@@ -190,6 +192,37 @@ fn a_certificate_is_replaced_without_dropping_anybody() {
     soon("three.example");
     assert_eq!(said(kept), before);
     soon("three.example");
+}
+
+#[test]
+fn a_certificate_that_hangs_holds_up_neither_readers_nor_settling_nor_a_stop() {
+    let authority = Authority::new();
+    let (mut server, own) = secured(&authority, "one.example", "[settle]\nwindow_seconds = 1");
+    let probes = Probes::new(&server);
+    let chain = own.path().join("fullchain.pem");
+    // What is opened and never read hangs like a mount that has gone.
+    let pipe = own.path().join("pipe");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    std::fs::rename(&pipe, &chain).unwrap();
+    let said = |what: &str| server.log().matches(what).count();
+    let long = format!("reading the certificate {} takes long", chain.display());
+    // By each listener, and once.
+    eventually("a word of it", || said(&long), |now| *now == 2);
+    // The configuration names the file, which is looked for when it is read.
+    server.signal("HUP");
+    let again = "reading the configuration takes long";
+    eventually("a word of that", || said(again), |now| *now == 1);
+
+    probes.events(|last| drop(server.get(last)));
+    assert_eq!(presented(&server), "one.example");
+    assert_eq!(said(&long), 2);
+    server.stop();
 }
 
 fn press(client: &Client, url: &str, origin: Option<&str>) -> u16 {

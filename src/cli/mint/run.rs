@@ -8,6 +8,7 @@ use indicatif::HumanCount;
 
 use crate::app;
 use crate::shutdown::Stop;
+use crate::web;
 
 use super::super::Failure;
 use super::super::files::Replacement;
@@ -17,7 +18,7 @@ use super::progress::{Away, Progress, rows_out};
 use super::tokens::Minter;
 use super::written::Written;
 
-/// Rows of one call.
+/// Rows of one call, if the server takes so many of the campaign.
 const BATCH_ROWS: usize = 2_000;
 /// Calls on their way: one is being answered while another's rows are read or written.
 const BATCHES: usize = 3;
@@ -29,6 +30,11 @@ struct Batch {
     ids: Vec<String>,
     /// Bytes of the input up to here.
     taken: u64,
+}
+
+/// Rows of one call of a campaign whose messages have this many act tags.
+fn rows_max(acts: usize) -> usize {
+    BATCH_ROWS.min(web::recipients_max(acts))
 }
 
 /// One run over the input.
@@ -126,12 +132,12 @@ impl Run {
         Ok(None)
     }
 
-    fn batch(&mut self) -> Result<Option<Batch>, Failure> {
+    fn batch(&mut self, rows_max: usize) -> Result<Option<Batch>, Failure> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
         let mut batch = Batch::default();
-        while batch.rows.len() < BATCH_ROWS {
+        while batch.rows.len() < rows_max {
             let mut row = ByteRecord::new();
             match self.next(&mut row) {
                 Ok(Some(id)) => {
@@ -153,11 +159,12 @@ impl Run {
     fn go(&mut self, minter: &Arc<Minter>, away: &Arc<Away>) -> Result<(), Failure> {
         let stop = self.stop.clone();
         let calls = (Arc::clone(minter), Arc::clone(away), stop.clone());
+        let rows_max = rows_max(minter.acts());
         let run = RefCell::new(self);
         app::in_order(
             BATCHES,
             &stop,
-            || run.borrow_mut().batch(),
+            || run.borrow_mut().batch(rows_max),
             move |batch: Batch| {
                 let (minter, away, stop) = &calls;
                 (minter.mint(&batch.ids, stop, away), batch)
@@ -202,5 +209,19 @@ impl Run {
             }
         };
         Some(known)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_never_larger_than_the_server_takes() {
+        for (acts, rows) in [(1, 2_000), (500, 2_000), (501, 1_996), (20_001, 49)] {
+            assert_eq!(rows_max(acts), rows, "{acts}");
+            assert!(rows <= web::recipients_max(acts), "{acts}");
+        }
+        assert_eq!(rows_max(usize::MAX), 1);
     }
 }

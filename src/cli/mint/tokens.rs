@@ -58,6 +58,11 @@ impl Minter {
         })
     }
 
+    /// Act tags of each message.
+    pub(super) fn acts(&self) -> usize {
+        self.acts.len()
+    }
+
     /// Names of the columns, as rewriting reports them.
     pub(super) fn columns(&self) -> Vec<String> {
         let acts = self.acts.iter().map(|number| format!("cupel_act_{number}"));

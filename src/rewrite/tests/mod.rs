@@ -29,10 +29,10 @@ fn html(body: &str) -> String {
 }
 
 fn text(body: &str) -> String {
-    let survey = find_text(body, BASE);
+    let survey = find_text(body, BASE).unwrap();
     let out = splice_text(body, &survey, &numbered(&survey, LinkKind::Content), &STYLE).body;
     assert_eq!(
-        find_text(&out, BASE).links,
+        find_text(&out, BASE).unwrap().links,
         [],
         "a second pass finds nothing new in {out}"
     );
@@ -98,7 +98,7 @@ fn urls_in_text_end_where_people_expect() {
     ] {
         assert_eq!(text(body), body);
     }
-    let left = find_text("https://{{host}}/a", BASE).left_alone;
+    let left = find_text("https://{{host}}/a", BASE).unwrap().left_alone;
     assert_eq!(
         left.first().map(|left| left.reason),
         Some(Reason::TagInOrigin)
@@ -139,7 +139,7 @@ fn hostile_bodies_neither_panic_nor_hang() {
             &numbered(&survey, LinkKind::Content),
             &STYLE,
         );
-        let survey = find_text(&body, BASE);
+        let survey = find_text(&body, BASE).unwrap();
         splice_text(
             &body,
             &survey,
@@ -158,5 +158,49 @@ fn a_body_cut_anywhere_is_read() {
         let cut = whole.get(..at).unwrap();
         html(cut);
         text(cut);
+    }
+}
+
+#[test]
+fn a_body_that_is_written_again_is_never_longer_than_was_said() {
+    let style = Style {
+        token_tag: "{{'token'}}",
+        act_tag: "{{'act' N}}",
+        pixel: true,
+        ..STYLE
+    };
+    let html = "<a href='http://x.example/?e={{a}}'>1</a><a href=\"http://x.example/\">2</a>\
+                <a href=http://x.example/?e=*|B|*&f={{c}}>3</a><area href='//y.example'></body>";
+    let survey = find_html(html, BASE).unwrap();
+    let most = written_bytes_max(html.len(), &survey, &style);
+    let written = |kind| {
+        splice_html(html, &survey, &numbered(&survey, kind), &style)
+            .body
+            .len()
+    };
+    for kind in [LinkKind::Content, LinkKind::Action, LinkKind::Unsubscribe] {
+        assert!(
+            written(kind) <= most,
+            "{kind:?}: {} of {most}",
+            written(kind)
+        );
+    }
+    let replaced = survey.links.iter().map(|found| found.range().len());
+    let spare = replaced.sum::<usize>() + survey.links.len() * 2 * 9;
+    assert_eq!(
+        written(LinkKind::Action) + spare,
+        most,
+        "but for the numbers"
+    );
+}
+
+#[test]
+fn more_destinations_than_a_mail_has_are_refused() {
+    let (html, text) = ("<a href=x>", "http://x.example ");
+    for (count, taken) in [(DESTINATIONS_MAX, true), (DESTINATIONS_MAX + 1, false)] {
+        let found = find_html(&html.repeat(count), BASE);
+        assert_eq!(found.is_ok(), taken, "{:?}", found.err());
+        let found = find_text(&text.repeat(count), BASE);
+        assert_eq!(found.is_ok(), taken, "{:?}", found.err());
     }
 }

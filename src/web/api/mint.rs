@@ -18,6 +18,8 @@ use super::{body, campaign_id};
 
 /// Recipients of one request.
 const RECIPIENTS_MAX: usize = 100_000;
+/// Act tags of one answer, which is made in memory: a campaign may have twenty thousand actions.
+const ACTS_MAX: usize = 1_000_000;
 /// Numbers of one lease.
 const LEASE_MAX: u32 = 100_000_000;
 
@@ -49,6 +51,12 @@ struct Message<'a> {
     verp: String,
 }
 
+/// Recipients of one request to a campaign whose messages have this many act tags.
+#[must_use]
+pub fn recipients_max(acts: usize) -> usize {
+    (ACTS_MAX / acts.max(1)).clamp(1, RECIPIENTS_MAX)
+}
+
 /// Makes a message for each recipient.
 pub(super) async fn mint(
     _caller: MayMint,
@@ -58,10 +66,6 @@ pub(super) async fn mint(
 ) -> Result<HttpResponse, WebError> {
     let asked: Asked = body(payload).await?;
     let count = u32::try_from(asked.recipients.len()).unwrap_or(u32::MAX);
-    if asked.recipients.len() > RECIPIENTS_MAX {
-        let detail = format!("at most {RECIPIENTS_MAX} recipients a request");
-        return Err(WebError::invalid("/recipients", detail));
-    }
     let known = {
         let snapshot = parts.catalogue.load();
         snapshot
@@ -74,6 +78,13 @@ pub(super) async fn mint(
             })
     };
     let (campaign, keys, actions) = known.ok_or(WebError::NotFound("campaign"))?;
+    let acts = actions.len() + 1;
+    let most = recipients_max(acts);
+    if asked.recipients.len() > most {
+        let each = format!("each message of this campaign has {acts} act tags");
+        let detail = format!("at most {most} recipients a request: {each}");
+        return Err(WebError::invalid("/recipients", detail));
+    }
     let recipients = asked
         .recipients
         .iter()

@@ -7,6 +7,7 @@ mod keys;
 mod links;
 mod mint;
 mod probes;
+mod raw_body;
 mod rewrite;
 mod short_links;
 mod stats;
@@ -23,6 +24,9 @@ use crate::store::{CampaignRow, LinkRow, ShortLinkRow, Store, StoreError};
 
 use super::Parts;
 use super::error::{WebError, wrong_method};
+
+pub use mint::recipients_max;
+use raw_body::raw_body;
 
 /// Largest JSON body; a template with its text part fits many times.
 const BODY_BYTES_MAX: usize = 32 << 20;
@@ -97,13 +101,6 @@ pub(super) fn routes(routes: &mut web::ServiceConfig) {
 /// that nobody else's bodies are read.
 async fn body<T: DeserializeOwned>(payload: web::Payload) -> Result<T, WebError> {
     parsed(&raw_body(payload, BODY_BYTES_MAX).await?)
-}
-
-/// Reads a body as it comes.
-async fn raw_body(payload: web::Payload, bytes_max: usize) -> Result<web::Bytes, WebError> {
-    let read = payload.to_bytes_limited(bytes_max).await;
-    let whole = read.map_err(|_| WebError::TooLarge(bytes_max))?;
-    whole.map_err(|error| WebError::invalid("", format!("the body broke off: {error}")))
 }
 
 fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WebError> {

@@ -10,6 +10,7 @@ use crate::domain::campaign::{ActionKind, LinkKind};
 use crate::domain::destination::Destination;
 use crate::rewrite::{
     LinkRef, RewriteError, Style, Survey, find_html, find_text, splice_html, splice_text,
+    written_bytes_max,
 };
 use crate::store::{LinkRow, NewLink};
 
@@ -20,6 +21,8 @@ use super::{body, links, publish};
 
 /// Longest tag of a sender, in bytes.
 const TAG_BYTES_MAX: usize = 200;
+/// Largest part after rewriting: a link of twenty bytes may become one of two thousand.
+const WRITTEN_BYTES_MAX: usize = 64 << 20;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +35,17 @@ struct Asked {
     act_tag: String,
     #[serde(default = "pixel")]
     pixel: bool,
+}
+
+impl Asked {
+    fn style<'a>(&'a self, base_url: &'a str) -> Style<'a> {
+        Style {
+            base_url,
+            token_tag: &self.token_tag,
+            act_tag: &self.act_tag,
+            pixel: self.pixel,
+        }
+    }
 }
 
 fn token_tag() -> String {
@@ -68,7 +82,7 @@ pub(super) async fn rewrite(
     let campaign = links::existing(&parts, &id).await?;
     let base_url = parts.base_url.clone();
     let found = on_a_thread(move || Surveyed::of(asked, &base_url)).await?;
-    let found = found.map_err(|error| WebError::invalid("/html", error))?;
+    let found = found.map_err(|(pointer, why)| WebError::invalid(pointer, why))?;
 
     let mut plan = Plan::new(parts.store()?.links(campaign).await?);
     let in_html = found
@@ -95,8 +109,8 @@ pub(super) async fn rewrite(
     let done = on_a_thread(move || found.spliced(&base_url, &rows, in_html, in_text)).await?;
     let mut answer = shown;
     if let Some(object) = answer.as_object_mut() {
-        object.insert("html".to_owned(), json!(done.0));
-        object.insert("text".to_owned(), json!(done.1));
+        object.insert("html".to_owned(), Value::from(done.0));
+        object.insert("text".to_owned(), Value::from(done.1));
     }
     Ok(HttpResponse::Ok().json(answer))
 }
@@ -118,18 +132,22 @@ struct Surveyed {
 }
 
 impl Surveyed {
-    fn of(mut asked: Asked, base_url: &str) -> Result<Self, RewriteError> {
-        let html = match asked.html.take() {
-            Some(html) => {
-                let survey = find_html(&html, base_url)?;
-                Some((html, survey))
+    /// Refuses what would be too large when it is written again: nothing is registered for it.
+    fn of(mut asked: Asked, base_url: &str) -> Result<Self, (&'static str, String)> {
+        let (html, text) = (asked.html.take(), asked.text.take());
+        let style = asked.style(base_url);
+        let survey = |pointer, part: Option<String>, find: fn(&str, &str) -> _| {
+            let Some(part) = part else { return Ok(None) };
+            let found: Result<Survey, RewriteError> = find(&part, base_url);
+            let survey = found.map_err(|error| (pointer, error.to_string()))?;
+            if written_bytes_max(part.len(), &survey, &style) > WRITTEN_BYTES_MAX {
+                let limit = format!("rewritten, it could have more than {WRITTEN_BYTES_MAX} bytes");
+                return Err((pointer, limit));
             }
-            None => None,
+            Ok(Some((part, survey)))
         };
-        let text = asked.text.take().map(|text| {
-            let survey = find_text(&text, base_url);
-            (text, survey)
-        });
+        let html = survey("/html", html, find_html)?;
+        let text = survey("/text", text, find_text)?;
         Ok(Self { asked, html, text })
     }
 
@@ -141,12 +159,7 @@ impl Surveyed {
         in_html: Option<Vec<Option<usize>>>,
         in_text: Option<Vec<Option<usize>>>,
     ) -> (Option<String>, Option<String>) {
-        let style = Style {
-            base_url,
-            token_tag: &self.asked.token_tag,
-            act_tag: &self.asked.act_tag,
-            pixel: self.asked.pixel,
-        };
+        let style = self.asked.style(base_url);
         let refs = |places: Vec<Option<usize>>| -> Vec<Option<LinkRef>> {
             let link = |row: &LinkRow| LinkRef {
                 number: row.number.get(),
@@ -176,9 +189,10 @@ fn check_tag(pointer: &str, tag: &str) -> Result<(), WebError> {
     if harmless {
         return Ok(());
     }
+    let form = "without quotes, angle brackets and breaks";
     Err(WebError::invalid(
         pointer,
-        "write a merge tag without quotes, angle brackets and breaks",
+        format!("write a merge tag of 1 to {TAG_BYTES_MAX} bytes {form}"),
     ))
 }
 

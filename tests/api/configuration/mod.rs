@@ -3,6 +3,7 @@
 mod wrong;
 
 use std::fs;
+use std::process::Command;
 
 use reqwest::Method;
 use serde_json::json;
@@ -203,6 +204,27 @@ fn what_is_logged_and_recorded_changes_without_a_restart() {
         |log| log.contains("took over the configuration"),
     );
     assert_eq!(server.all_events("").len(), 1);
+}
+
+#[test]
+fn a_configuration_that_hangs_keeps_only_those_waiting_who_asked_for_it() {
+    let mut server = Server::new();
+    let file = server.data.join("cupel.toml");
+    // What is opened and never read hangs like a mount that has gone.
+    fs::remove_file(&file).unwrap();
+    let made = Command::new("mkfifo").arg(&file).status();
+    assert!(made.unwrap().success());
+    server.signal("HUP");
+    let long = "reading the configuration takes long";
+    eventually("a word of it", || server.log(), |log| log.contains(long));
+    let (status, said) = server.api(Method::POST, "/config/reload", None);
+    let detail = json!("reading the configuration takes long");
+    assert_eq!((status, &said["detail"]), (503, &detail));
+    server.read("/config");
+    assert!(server.metric("cupel_config_last_reload_successful") > 0.5);
+    let ready = server.client.get(server.control("/readyz")).send();
+    assert_eq!(ready.unwrap().status(), 200);
+    server.stop();
 }
 
 fn doctor(server: &Server, arguments: &[&str]) -> (i32, serde_json::Value, String) {
