@@ -267,7 +267,7 @@ impl Connection {
         let code = match status {
             401 | 403 => Failure::NO_PERMISSION,
             404 => Failure::NO_INPUT,
-            503 => Failure::TEMPORARY,
+            408 | 503 => Failure::TEMPORARY,
             500.. => Failure::SOFTWARE,
             _ => Failure::DATA,
         };
