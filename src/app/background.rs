@@ -2,20 +2,20 @@
 //! store again.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::{rt, web as actix};
 use tracing::Instrument as _;
 
+use crate::config::Config;
 use crate::domain::time::Micros;
 use crate::journal::Journal;
 use crate::judge::RuleSet;
 use crate::resolve::Change;
 use crate::settle::{Progress, SettleError, Settler};
 use crate::shutdown::Stop;
-use crate::store::{Store, StoreError};
+use crate::store::{Place, Store, StoreError};
 use crate::web::{self, Parts};
 
 use super::watched::Thread;
@@ -63,7 +63,6 @@ impl JournalThreads {
 pub(super) async fn settle_loop(
     parts: actix::Data<Parts>,
     mut settler: Settler,
-    data: PathBuf,
     stop: Stop,
 ) -> Settler {
     let mut settled_to = 0;
@@ -75,17 +74,17 @@ pub(super) async fn settle_loop(
         if expired.is_none_or(|at| at.elapsed() >= EXPIRE_EVERY) {
             // Also while the store is away: addresses must not outlive their time.
             expired = Some(Instant::now());
-            expire(&parts, settled_to, now);
+            expire(&parts, settled_to, now).await;
         }
         let lost = parts.journal.pages_lost();
         if lost > pages_lost && parts.journal.refusing().is_none() {
             pages_lost = lost;
-            close_store(&parts, &data).await;
-            reopen_store(&parts, &data).await;
+            close_store(&parts).await;
+            reopen_store(&parts).await;
         }
         let Some(store) = parts.store.load_full() else {
             stop.wait_for(STORE_RETRY).await;
-            reopen_store(&parts, &data).await;
+            reopen_store(&parts).await;
             continue;
         };
         if parts.live.load().settle_paused {
@@ -102,7 +101,11 @@ pub(super) async fn settle_loop(
             Err(error) => {
                 metrics::counter!("cupel_settle_errors_total").increment(1);
                 tracing::warn!(%error, "app: settling failed; hits wait in the journal");
-                if store.check().await.is_err_and(|error| !is_busy(&error)) {
+                if store
+                    .check()
+                    .await
+                    .is_err_and(|error| !store.is_busy(&error))
+                {
                     parts.store.store(None);
                     store.close().await;
                 }
@@ -164,9 +167,15 @@ pub(super) async fn last_settle(parts: &Parts, settler: &mut Settler) {
     }
 }
 
-fn expire(parts: &Parts, settled_to: u64, now: Micros) {
-    if let Some(store) = &*parts.store.load() {
-        parts.settling.set_store_bytes(store.bytes());
+async fn expire(parts: &Parts, settled_to: u64, now: Micros) {
+    if let Some(store) = parts.store.load_full() {
+        match store.bytes().await {
+            Ok(bytes) => parts.settling.set_store_bytes(bytes),
+            Err(error) => tracing::debug!(%error, "app: the store's size is not known"),
+        }
+        if let Err(error) = store.look_ahead(now).await {
+            tracing::warn!(%error, "app: the store is not ready for the next days");
+        }
     }
     if let Err(error) = parts.journal.expire(settled_to, now) {
         tracing::warn!(%error, "app: old segments could not be deleted");
@@ -175,12 +184,12 @@ fn expire(parts: &Parts, settled_to: u64, now: Micros) {
 
 /// Closes the store, to be opened anew: pages of its shared memory may have become private to this
 /// process, and other processes would be shown an old state of it.
-async fn close_store(parts: &Parts, data: &Path) {
+async fn close_store(parts: &Parts) {
     let Some(store) = parts.store.swap(None) else {
         return;
     };
     store.close().await;
-    if Store::is_held(data) {
+    if Store::is_held(&parts.config.data) {
         tracing::error!(
             "app: the disk had refused pages, and another process has the database open; close it, \
              and start cupel again, or what that process reads or copies may be wrong"
@@ -188,33 +197,25 @@ async fn close_store(parts: &Parts, data: &Path) {
     }
 }
 
-async fn reopen_store(parts: &Parts, data: &Path) {
-    match open_store(parts, data).await {
+async fn reopen_store(parts: &Parts) {
+    match open_store(parts).await {
         Ok(()) => tracing::info!("app: the store is back"),
         Err(error) => tracing::warn!(%error, "app: the store is still away"),
     }
 }
 
-/// A locked database comes back by itself; its connections stay.
-fn is_busy(error: &StoreError) -> bool {
-    let StoreError::Unavailable(error) = error else {
-        return false;
-    };
-    match error {
-        // SQLITE_BUSY and SQLITE_LOCKED, without their extensions.
-        sqlx::Error::Database(error) => error
-            .code()
-            .and_then(|code| code.parse::<u32>().ok())
-            .is_some_and(|code| matches!(code & 0xff, 5 | 6)),
-        sqlx::Error::PoolTimedOut => true,
-        _ => false,
+/// Where the configuration has the store.
+pub(super) fn place(config: &Config) -> Place {
+    match &config.store {
+        Some(url) => Place::Postgres(url.clone()),
+        None => Place::Directory(config.data.clone()),
     }
 }
 
 /// Opens the store and takes over what it knows.
-pub(super) async fn open_store(parts: &Parts, data: &Path) -> Result<(), StoreError> {
+pub(super) async fn open_store(parts: &Parts) -> Result<(), StoreError> {
     let now = parts.clock.now();
-    let store = Store::open(data, now).await?;
+    let store = Store::open(&place(&parts.config), now).await?;
     let rules = &parts.rules;
     store
         .keep_ruleset(

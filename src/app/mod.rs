@@ -140,7 +140,7 @@ impl App {
             _lock: lock,
         };
         app.parts.settling.current(app.parts.started_at);
-        if let Err(error) = open_store(&app.parts, &app.data).await {
+        if let Err(error) = open_store(&app.parts).await {
             tracing::error!(%error, "app: no store yet; links come from the local copy");
         }
         Ok(app)
@@ -243,7 +243,7 @@ impl App {
             .map(Server::handle)
             .collect();
         let journal = JournalThreads::start(&parts.journal, &stop)?;
-        let settling = settle_loop(parts.clone(), settler, data.clone(), stop.clone());
+        let settling = settle_loop(parts.clone(), settler, stop.clone());
         // Each of these ends when it is stopped; one that ends by itself stops the others.
         let settling = rt::spawn(with_all(settling, stop.clone()));
         let public = public.map(|public| rt::spawn(with_all(public, stop.clone())));

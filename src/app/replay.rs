@@ -3,7 +3,6 @@
 //! A replay begins where the store says that it is, and nowhere else: what stands before is
 //! counted, and what would be left out would never be.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::clock::Clock;
@@ -13,6 +12,7 @@ use crate::judge::RuleSet;
 use crate::settle::{Progress, Settler};
 use crate::store::Store;
 
+use super::background::place;
 use super::{DirectoryLock, settle_options};
 
 /// What a replay would do.
@@ -35,9 +35,9 @@ impl Outlook {
     ///
     /// # Errors
     /// Store or journal cannot be read.
-    pub async fn of(data: &Path, survey: &Survey) -> anyhow::Result<Option<Self>> {
+    pub async fn of(config: &Config, survey: &Survey) -> anyhow::Result<Option<Self>> {
         let edge = survey.edge().unwrap_or(EdgeId(0));
-        let Some(position) = Store::peek(data, edge).await? else {
+        let Some(position) = Store::peek(&place(config), edge).await? else {
             return Ok(None);
         };
         let mut outlook = Self {
@@ -104,7 +104,7 @@ pub async fn replay(
         &config.data,
         options,
     )?;
-    let store = Store::open(&config.data, Clock.now()).await?;
+    let store = Store::open(&place(config), Clock.now()).await?;
     let done = rounds(&store, &rules, &mut settler, see).await;
     store.close().await;
     let damaged = &journal.counts().damaged;

@@ -59,6 +59,8 @@ pub struct Config {
     pub otlp_endpoint: Option<String>,
     /// What may change while the server runs.
     pub live: Live,
+    /// URL of the PostgreSQL database that is the store; a file of the data directory without it.
+    pub store: Option<String>,
     /// Every key with its value, in the order of the example.
     pub values: Vec<Value>,
     /// The flags that it was loaded with.
@@ -197,6 +199,7 @@ impl Config {
                 )
                 .unwrap_or_default(),
             otlp_endpoint: layers.optional("log.otlp_endpoint", otlp_endpoint),
+            store: layers.optional("store", store),
             live: Live::read(layers),
             values: keys().iter().map(|key| Value::of(key, layers)).collect(),
             flags: Flags::default(),
@@ -260,6 +263,14 @@ fn otlp_endpoint(text: &str) -> Result<String, String> {
     let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
     url.map(|_| text.to_owned())
         .ok_or_else(|| format!("{text:?} is no URL such as http://127.0.0.1:4318/v1/traces"))
+}
+
+/// What is wrong with it is said without repeating it: a password may stand there.
+fn store(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "postgres" | "postgresql"));
+    url.map(|_| text.to_owned())
+        .ok_or_else(|| "is no URL such as postgres://user:password@host/database".to_owned())
 }
 
 fn mode(text: &str) -> Result<u32, String> {

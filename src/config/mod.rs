@@ -21,6 +21,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
+use url::Url;
 
 use crate::domain::campaign::PrivacyLevel;
 
@@ -194,7 +195,7 @@ impl Value {
             }
         };
         let value = layers.written(&key.name).map(|written| match written {
-            Written::One(text) => scalar(text),
+            Written::One(text) => scalar(&masked(text)),
             Written::Many(items) => {
                 let items: Vec<_> = items.iter().map(|item| quoted(item)).collect();
                 format!("[{}]", items.join(", "))
@@ -206,6 +207,13 @@ impl Value {
             origin: layers.origin(&key.name),
         }
     }
+}
+
+/// A value that may be shown: a URL without its password.
+fn masked(text: &str) -> String {
+    let url = Url::parse(text).ok().filter(|url| url.password().is_some());
+    let masked = url.and_then(|mut url| url.set_password(Some("***")).is_ok().then_some(url));
+    masked.map_or_else(|| text.to_owned(), String::from)
 }
 
 /// Names of the sockets that systemd passes, in their order.

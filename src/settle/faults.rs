@@ -16,7 +16,7 @@ use crate::domain::message::RecipientKey;
 use crate::domain::record::{Hit, Target};
 use crate::journal::{Accepted, EdgeId, JournalOptions, SideKind, Source, tests::hit};
 use crate::store::sabotage::{Fault, PositionApart};
-use crate::store::{EventFilter, SumRow, UniqueRow};
+use crate::store::{EventFilter, Place, SumRow, UniqueRow};
 
 const HITS: u32 = 40;
 const MESSAGES: u32 = 7;
@@ -232,7 +232,9 @@ fn settler(own: &TempDir, journal: &Arc<Journal>) -> Settler {
 }
 
 async fn store(own: &TempDir) -> Store {
-    Store::open(own.path(), Micros::new(START)).await.unwrap()
+    Store::open(&Place::Directory(own.path().to_owned()), Micros::new(START))
+        .await
+        .unwrap()
 }
 
 /// What `work` comes to, unless it is to be polled more often than this.

@@ -138,6 +138,7 @@ impl<'a> Fold<'a> {
         self.progress.revised += 1;
         self.out.revisions.push(Revision {
             sequence: stored.sequence,
+            hit_at: hit.at,
             facts,
             verdict,
             ruleset: self.rules.id(),

@@ -1,12 +1,10 @@
 //! Campaigns, and the message numbers that they reserve.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
 use crate::domain::campaign::{CampaignId, PrivacyLevel, TenantId};
 use crate::domain::destination::Destination;
 use crate::domain::time::Micros;
 
+use super::sql::{Query, Row, Sql};
 use super::{Store, StoreError, narrow};
 
 /// A campaign as it is stored.
@@ -41,14 +39,18 @@ pub struct CampaignEdit {
     pub archived_at: Option<Option<Micros>>,
 }
 
-const CAMPAIGN: &str = "SELECT c.id, c.tenant, c.name, c.home_url,
-        max(c.level, t.level) AS level, c.created_at, c.archived_at
-    FROM campaigns c JOIN tenants t ON t.id = c.tenant WHERE c.id = $1";
+const CAMPAIGN: Sql = Sql::same(
+    "SELECT c.id, c.tenant, c.name, c.home_url, c.created_at, c.archived_at,
+        CASE WHEN c.level > t.level THEN c.level ELSE t.level END AS level
+    FROM campaigns c JOIN tenants t ON t.id = c.tenant WHERE c.id = $1",
+);
 
-const CAMPAIGNS: &str = "SELECT c.id, c.tenant, c.name, c.home_url,
-        max(c.level, t.level) AS level, c.created_at, c.archived_at
+const CAMPAIGNS: Sql = Sql::same(
+    "SELECT c.id, c.tenant, c.name, c.home_url, c.created_at, c.archived_at,
+        CASE WHEN c.level > t.level THEN c.level ELSE t.level END AS level
     FROM campaigns c JOIN tenants t ON t.id = c.tenant
-    WHERE c.id > $1 ORDER BY c.id LIMIT $2";
+    WHERE c.id > $1 ORDER BY c.id LIMIT $2",
+);
 
 impl Store {
     /// Makes a campaign of `tenant`.
@@ -62,22 +64,24 @@ impl Store {
         home: &Destination,
         now: Micros,
     ) -> Result<CampaignRow, StoreError> {
-        const SQL: &str = "INSERT INTO campaigns
+        const SQL: Sql = Sql::same(
+            "INSERT INTO campaigns
             (tenant, name, home_url, level, next_number, created_at)
-            VALUES ($1, $2, $3, $4, 0, $5) RETURNING id";
-        let mut transaction = self.writer()?.begin_with("BEGIN IMMEDIATE").await?;
-        let id: i64 = sqlx::query_scalar(SQL)
-            .bind(i64::from(tenant.get()))
-            .bind(name)
-            .bind(home.as_str())
-            .bind(i64::from(PrivacyLevel::Individual.code()))
-            .bind(now.get())
-            .fetch_one(&mut *transaction)
+            VALUES ($1, $2, $3, $4, 0, $5) RETURNING id",
+        );
+        let mut transaction = self.writer()?.begin().await?;
+        let made = transaction
+            .one(
+                Query::new(SQL)
+                    .bind(i64::from(tenant.get()))
+                    .bind(name)
+                    .bind(home.as_str())
+                    .bind(i64::from(PrivacyLevel::Individual.code()))
+                    .bind(now.get()),
+            )
             .await?;
-        let row = sqlx::query(CAMPAIGN)
-            .bind(id)
-            .fetch_one(&mut *transaction)
-            .await?;
+        let id: i64 = made.at(0)?;
+        let row = transaction.one(Query::new(CAMPAIGN).bind(id)).await?;
         let made = campaign(&row)?;
         transaction.commit().await?;
         Ok(made)
@@ -88,8 +92,8 @@ impl Store {
     /// # Errors
     /// The store is not available.
     pub async fn campaign(&self, id: CampaignId) -> Result<Option<CampaignRow>, StoreError> {
-        let query = sqlx::query(CAMPAIGN).bind(i64::from(id.get()));
-        let row = query.fetch_optional(&self.readers).await?;
+        let query = Query::new(CAMPAIGN).bind(i64::from(id.get()));
+        let row = self.readers.optional(query).await?;
         row.map(|row| campaign(&row)).transpose()
     }
 
@@ -98,10 +102,13 @@ impl Store {
     /// # Errors
     /// The store is not available.
     pub async fn campaigns(&self, after: u32, limit: u32) -> Result<Vec<CampaignRow>, StoreError> {
-        let rows = sqlx::query(CAMPAIGNS)
-            .bind(i64::from(after))
-            .bind(i64::from(limit))
-            .fetch_all(&self.readers)
+        let rows = self
+            .readers
+            .all(
+                Query::new(CAMPAIGNS)
+                    .bind(i64::from(after))
+                    .bind(i64::from(limit)),
+            )
             .await?;
         rows.iter().map(campaign).collect()
     }
@@ -115,23 +122,27 @@ impl Store {
         id: CampaignId,
         edit: &CampaignEdit,
     ) -> Result<Option<CampaignRow>, StoreError> {
-        const SQL: &str = "UPDATE campaigns SET
+        const SQL: Sql = Sql::same(
+            "UPDATE campaigns SET
                 name = coalesce($2, name), home_url = coalesce($3, home_url),
                 level = coalesce($4, level),
                 archived_at = CASE WHEN $5 THEN $6 ELSE archived_at END
-            WHERE id = $1";
-        let mut transaction = self.writer()?.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query(SQL)
-            .bind(i64::from(id.get()))
-            .bind(edit.name.as_deref())
-            .bind(edit.home.as_ref().map(Destination::as_str))
-            .bind(edit.level.map(|level| i64::from(level.code())))
-            .bind(edit.archived_at.is_some())
-            .bind(edit.archived_at.flatten().map(Micros::get))
-            .execute(&mut *transaction)
+            WHERE id = $1",
+        );
+        let mut transaction = self.writer()?.begin().await?;
+        transaction
+            .run(
+                Query::new(SQL)
+                    .bind(i64::from(id.get()))
+                    .bind(edit.name.as_deref())
+                    .bind(edit.home.as_ref().map(Destination::as_str))
+                    .bind(edit.level.map(|level| i64::from(level.code())))
+                    .bind(edit.archived_at.is_some())
+                    .bind(edit.archived_at.flatten().map(Micros::get)),
+            )
             .await?;
-        let query = sqlx::query(CAMPAIGN).bind(i64::from(id.get()));
-        let row = query.fetch_optional(&mut *transaction).await?;
+        let query = Query::new(CAMPAIGN).bind(i64::from(id.get()));
+        let row = transaction.optional(query).await?;
         let edited = row.map(|row| campaign(&row)).transpose()?;
         transaction.commit().await?;
         Ok(edited)
@@ -147,25 +158,30 @@ impl Store {
         campaign: CampaignId,
         count: u32,
     ) -> Result<Option<u32>, StoreError> {
-        const SQL: &str = "UPDATE campaigns SET next_number = (next_number + $2) % 4294967296
-            WHERE id = $1 RETURNING (next_number - $2 + 4294967296) % 4294967296";
-        let first: Option<i64> = sqlx::query_scalar(SQL)
-            .bind(i64::from(campaign.get()))
-            .bind(i64::from(count))
-            .fetch_optional(self.writer()?)
+        const SQL: Sql = Sql::same(
+            "UPDATE campaigns SET next_number = (next_number + $2) % 4294967296
+            WHERE id = $1 RETURNING (next_number - $2 + 4294967296) % 4294967296",
+        );
+        let first = self
+            .writer()?
+            .optional(
+                Query::new(SQL)
+                    .bind(i64::from(campaign.get()))
+                    .bind(i64::from(count)),
+            )
             .await?;
         first
-            .map(|first| narrow(first, "message number"))
+            .map(|row| narrow(row.at(0)?, "message number"))
             .transpose()
     }
 }
 
-fn campaign(row: &SqliteRow) -> Result<CampaignRow, StoreError> {
+fn campaign(row: &Row) -> Result<CampaignRow, StoreError> {
     let bad = StoreError::Unreadable("campaign");
-    let level: i64 = row.try_get("level")?;
+    let level: i64 = row.get("level")?;
     let (Some(id), Some(tenant), Some(level)) = (
-        CampaignId::new(narrow(row.try_get("id")?, "campaign")?),
-        TenantId::new(narrow(row.try_get("tenant")?, "tenant")?),
+        CampaignId::new(narrow(row.get("id")?, "campaign")?),
+        TenantId::new(narrow(row.get("tenant")?, "tenant")?),
         PrivacyLevel::from_code(narrow(level, "privacy level")?),
     ) else {
         return Err(bad);
@@ -173,12 +189,10 @@ fn campaign(row: &SqliteRow) -> Result<CampaignRow, StoreError> {
     Ok(CampaignRow {
         id,
         tenant,
-        name: row.try_get("name")?,
-        home: Destination::stored(row.try_get("home_url")?),
+        name: row.get("name")?,
+        home: Destination::stored(row.get("home_url")?),
         level,
-        created_at: Micros::new(row.try_get("created_at")?),
-        archived_at: row
-            .try_get::<Option<i64>, _>("archived_at")?
-            .map(Micros::new),
+        created_at: Micros::new(row.get("created_at")?),
+        archived_at: row.get::<Option<i64>>("archived_at")?.map(Micros::new),
     })
 }

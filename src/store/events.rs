@@ -1,8 +1,5 @@
 //! Stored hits, read back.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite};
-
 use crate::domain::campaign::{CampaignId, PrivacyLevel};
 use crate::domain::hit::{Answer, HitKind, HttpVersion, Method, Scheme, TokenState};
 use crate::domain::judgement::{Class, Facts, RuleSetId, Score, Verdict};
@@ -13,17 +10,38 @@ use crate::domain::time::Micros;
 use crate::journal::EdgeId;
 
 use super::ingest::sequence;
+use super::sql::{Query, Row, Sql};
 use super::{Store, StoreError, narrow, signed, unsigned};
 
-const COLUMNS: &str = "SELECT h.edge, h.sequence, h.at, h.kind, h.method, h.protocol, h.answer,
-    h.level, h.token, h.flags, h.campaign, h.link, h.minted_at, h.number, h.agent, h.headers,
-    h.asn, h.lists, h.lists_version, h.prefix, h.source, h.facts, h.ruleset, h.score, h.class,
-    h.revision, e.incarnation, h.sequence <= p.settled_sequence AS settled, ";
-const WITH_AGENT: &str = "a.text AS agent_text
+const WITH_AGENT: Sql = Sql::of(
+    "SELECT h.edge, h.sequence, h.at, h.kind, h.method, h.protocol, h.answer, h.level, h.token,
+        h.flags, h.campaign, h.link, h.minted_at, h.number, h.agent, h.headers, h.asn, h.lists,
+        h.lists_version, h.prefix, h.source, h.facts, h.ruleset, h.score, h.class, h.revision,
+        e.incarnation, h.sequence <= p.settled_sequence AS settled, a.text AS agent_text
     FROM hits h JOIN edges e ON e.id = h.edge JOIN positions p ON p.edge = h.edge
-    LEFT JOIN texts a ON a.id = h.agent WHERE ";
-const WITHOUT_AGENT: &str = "NULL AS agent_text
-    FROM hits h JOIN edges e ON e.id = h.edge JOIN positions p ON p.edge = h.edge WHERE ";
+    LEFT JOIN texts a ON a.id = h.agent WHERE ",
+    "SELECT h.edge, h.sequence, h.at, h.kind, h.method, h.protocol, h.answer, h.level, h.token,
+        h.flags, h.campaign, h.link, h.minted_at, h.number, h.agent, h.headers, h.asn, h.lists,
+        h.lists_version, text(h.prefix) AS prefix, h.source, h.facts, h.ruleset, h.score, h.class,
+        h.revision, e.incarnation, h.sequence <= p.settled_sequence AS settled, a.text AS agent_text
+    FROM hits h JOIN edges e ON e.id = h.edge JOIN positions p ON p.edge = h.edge
+    LEFT JOIN texts a ON a.id = h.agent WHERE ",
+);
+const TO_SETTLE: Sql = Sql::of(
+    "SELECT h.edge, h.sequence, h.at, h.kind, h.method, h.protocol, h.answer, h.level, h.token,
+        h.flags, h.campaign, h.link, h.minted_at, h.number, h.agent, h.headers, h.asn, h.lists,
+        h.lists_version, h.prefix, h.source, h.facts, h.ruleset, h.score, h.class, h.revision,
+        e.incarnation, h.sequence <= p.settled_sequence AS settled, NULL AS agent_text
+    FROM hits h JOIN edges e ON e.id = h.edge JOIN positions p ON p.edge = h.edge
+    WHERE h.edge = $1 AND h.sequence > $2 ORDER BY h.sequence LIMIT $3",
+    "SELECT h.edge, h.sequence, h.at, h.kind, h.method, h.protocol, h.answer, h.level, h.token,
+        h.flags, h.campaign, h.link, h.minted_at, h.number, h.agent, h.headers, h.asn, h.lists,
+        h.lists_version, text(h.prefix) AS prefix, h.source, h.facts, h.ruleset, h.score, h.class,
+        h.revision, e.incarnation, h.sequence <= p.settled_sequence AS settled,
+        NULL::bytea AS agent_text
+    FROM hits h JOIN edges e ON e.id = h.edge JOIN positions p ON p.edge = h.edge
+    WHERE h.edge = $1 AND h.sequence > $2 ORDER BY h.sequence LIMIT $3",
+);
 
 /// Rows that settling looks at in one go; it stops at the first that is not due.
 const SETTLE_ROWS: u32 = 500;
@@ -70,35 +88,28 @@ impl Store {
     /// # Errors
     /// The store is not available.
     pub async fn events(&self, filter: &EventFilter) -> Result<Vec<StoredHit>, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
-        query.push(WITH_AGENT).push("1 = 1");
+        let mut query = Query::begin(WITH_AGENT).push("1 = 1");
         if let Some(campaign) = filter.campaign {
-            query
-                .push(" AND h.campaign = ")
-                .push_bind(i64::from(campaign.get()));
+            query = query.push(" AND h.campaign = ").push_bind(campaign.get());
         }
         if let Some(kind) = filter.kind {
-            query
-                .push(" AND h.kind = ")
-                .push_bind(i64::from(kind.code()));
+            query = query.push(" AND h.kind = ").push_bind(kind.code());
         }
         if let Some(class) = filter.class {
-            query
-                .push(" AND h.class = ")
-                .push_bind(i64::from(class.code()));
+            query = query.push(" AND h.class = ").push_bind(class.code());
         }
         if let Some((edge, sequence)) = filter.after {
-            query
+            query = query
                 .push(" AND (h.edge, h.sequence) > ((SELECT id FROM edges WHERE incarnation = ")
-                .push_bind(i64::from(edge.0))
+                .push_bind(edge.0)
                 .push("), ")
                 .push_bind(signed(sequence))
                 .push(")");
         }
-        query
+        query = query
             .push(" ORDER BY h.edge, h.sequence LIMIT ")
-            .push_bind(i64::from(filter.limit));
-        let rows = query.build().fetch_all(&self.readers).await?;
+            .push_bind(filter.limit);
+        let rows = self.readers.all(query).await?;
         rows.iter().map(stored_hit).collect()
     }
 
@@ -111,14 +122,12 @@ impl Store {
         edge: EdgeId,
         sequence: u64,
     ) -> Result<Option<StoredHit>, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
-        query
-            .push(WITH_AGENT)
+        let query = Query::begin(WITH_AGENT)
             .push("e.incarnation = ")
-            .push_bind(i64::from(edge.0))
+            .push_bind(edge.0)
             .push(" AND h.sequence = ")
             .push_bind(signed(sequence));
-        let row = query.build().fetch_optional(&self.readers).await?;
+        let row = self.readers.optional(query).await?;
         row.map(|row| stored_hit(&row)).transpose()
     }
 
@@ -138,18 +147,13 @@ impl Store {
         let mut due: Vec<StoredHit> = Vec::new();
         let mut after = after;
         while due.len() < limit {
-            let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
-            query
-                .push(WITHOUT_AGENT)
-                .push("h.edge = ")
-                .push_bind(edge)
-                .push(" AND h.sequence > ")
-                .push_bind(signed(after))
-                .push(" ORDER BY h.sequence LIMIT ")
-                .push_bind(i64::from(SETTLE_ROWS));
-            let rows = query.build().fetch_all(&self.writer).await?;
+            let query = Query::new(TO_SETTLE)
+                .bind(edge)
+                .bind(signed(after))
+                .bind(SETTLE_ROWS);
+            let rows = self.writer.all(query).await?;
             for row in &rows {
-                after = sequence(row.try_get("sequence")?);
+                after = sequence(row.get("sequence")?);
                 match stored_hit(row) {
                     Ok(stored) if !is_due(stored.hit.at) => return Ok(due),
                     Ok(stored) => due.push(stored),
@@ -165,13 +169,13 @@ impl Store {
     }
 }
 
-fn stored_hit(row: &SqliteRow) -> Result<StoredHit, StoreError> {
+fn stored_hit(row: &Row) -> Result<StoredHit, StoreError> {
     let bad = || StoreError::Unreadable("hit");
-    let code = |column: &str| -> Result<u8, StoreError> { narrow(row.try_get(column)?, "hit") };
-    let campaign = CampaignId::new(narrow(row.try_get("campaign")?, "hit")?);
-    let link = narrow(row.try_get("link")?, "hit")?;
-    let minted_at: Option<i64> = row.try_get("minted_at")?;
-    let number: Option<i64> = row.try_get("number")?;
+    let code = |column: &str| -> Result<u8, StoreError> { narrow(row.get(column)?, "hit") };
+    let campaign = CampaignId::new(narrow(row.get("campaign")?, "hit")?);
+    let link = narrow(row.get("link")?, "hit")?;
+    let minted_at: Option<i64> = row.get("minted_at")?;
+    let number: Option<i64> = row.get("number")?;
     let message = match (campaign, minted_at, number) {
         (Some(campaign), Some(minted_at), Some(number)) => Some((
             MessageId {
@@ -185,19 +189,17 @@ fn stored_hit(row: &SqliteRow) -> Result<StoredHit, StoreError> {
     };
     let protocol = code("protocol")?;
     let hit = Hit {
-        at: Micros::new(row.try_get("at")?),
+        at: Micros::new(row.get("at")?),
         target: campaign.map_or(Target::Short(link), |id| Target::Campaign(id, link)),
         message,
         address: None,
-        agent: row.try_get::<Option<i64>, _>("agent")?.map_or(0, unsigned),
-        headers: row
-            .try_get::<Option<i64>, _>("headers")?
-            .map_or(0, unsigned),
-        facts: Facts::from_bits(unsigned(row.try_get("facts")?)),
+        agent: row.get::<Option<i64>>("agent")?.map_or(0, unsigned),
+        headers: row.get::<Option<i64>>("headers")?.map_or(0, unsigned),
+        facts: Facts::from_bits(unsigned(row.get("facts")?)),
         network: NetworkFacts {
-            asn: narrow(row.try_get("asn")?, "hit")?,
-            lists: Lists::from_bits(narrow(row.try_get("lists")?, "hit")?),
-            lists_version: narrow(row.try_get("lists_version")?, "hit")?,
+            asn: narrow(row.get("asn")?, "hit")?,
+            lists: Lists::from_bits(narrow(row.get("lists")?, "hit")?),
+            lists_version: narrow(row.get("lists_version")?, "hit")?,
         },
         kind: HitKind::from_code(code("kind")?).ok_or_else(bad)?,
         method: Method::from_code(code("method")?).ok_or_else(bad)?,
@@ -207,23 +209,23 @@ fn stored_hit(row: &SqliteRow) -> Result<StoredHit, StoreError> {
         level: PrivacyLevel::from_code(code("level")?).ok_or_else(bad)?,
         token: TokenState::from_code(code("token")?).ok_or_else(bad)?,
         verdict: Verdict {
-            score: Score::from_tenths(narrow(row.try_get("score")?, "hit")?),
+            score: Score::from_tenths(narrow(row.get("score")?, "hit")?),
             class: Class::from_code(code("class")?).ok_or_else(bad)?,
         },
-        ruleset: RuleSetId(narrow(row.try_get("ruleset")?, "hit")?),
+        ruleset: RuleSetId(narrow(row.get("ruleset")?, "hit")?),
         claimed: false,
         honeypot: false,
         values: false,
         via: None,
     };
     Ok(StoredHit {
-        edge: EdgeId(narrow(row.try_get("incarnation")?, "edge")?),
-        sequence: sequence(row.try_get("sequence")?),
+        edge: EdgeId(narrow(row.get("incarnation")?, "edge")?),
+        sequence: sequence(row.get("sequence")?),
         hit: hit.with_flags(code("flags")?),
-        prefix: row.try_get("prefix")?,
-        source: row.try_get::<Option<i64>, _>("source")?.map(unsigned),
-        revision: narrow(row.try_get("revision")?, "hit")?,
-        settled: row.try_get("settled")?,
-        agent: row.try_get("agent_text")?,
+        prefix: row.get("prefix")?,
+        source: row.get::<Option<i64>>("source")?.map(unsigned),
+        revision: narrow(row.get("revision")?, "hit")?,
+        settled: row.get("settled")?,
+        agent: row.get("agent_text")?,
     })
 }

@@ -1,12 +1,10 @@
 //! API keys, by their hash, and the rule sets that judgements were made with.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
 use crate::domain::coded_enum;
 use crate::domain::judgement::RuleSetId;
 use crate::domain::time::Micros;
 
+use super::sql::{Query, Row, Sql};
 use super::{Store, StoreError, narrow};
 
 coded_enum! {
@@ -45,16 +43,14 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
-    fn read(row: &SqliteRow) -> Result<Self, StoreError> {
-        let scope = Scope::from_code(narrow(row.try_get("scope")?, "scope")?);
+    fn read(row: &Row) -> Result<Self, StoreError> {
+        let scope = Scope::from_code(narrow(row.get("scope")?, "scope")?);
         Ok(Self {
-            id: row.try_get("id")?,
-            name: row.try_get("name")?,
+            id: row.get("id")?,
+            name: row.get("name")?,
             scope: scope.ok_or(StoreError::Unreadable("scope"))?,
-            created_at: Micros::new(row.try_get("created_at")?),
-            revoked_at: row
-                .try_get::<Option<i64>, _>("revoked_at")?
-                .map(Micros::new),
+            created_at: Micros::new(row.get("created_at")?),
+            revoked_at: row.get::<Option<i64>>("revoked_at")?.map(Micros::new),
         })
     }
 }
@@ -71,17 +67,22 @@ impl Store {
         hash: &[u8; 32],
         now: Micros,
     ) -> Result<ApiKey, StoreError> {
-        const SQL: &str = "INSERT INTO api_keys (name, scope, hash, created_at)
-            VALUES ($1, $2, $3, $4) RETURNING id";
-        let id = sqlx::query_scalar(SQL)
-            .bind(name)
-            .bind(i64::from(scope.code()))
-            .bind(hash.as_slice())
-            .bind(now.get())
-            .fetch_one(self.writer()?)
+        const SQL: Sql = Sql::same(
+            "INSERT INTO api_keys (name, scope, hash, created_at)
+            VALUES ($1, $2, $3, $4) RETURNING id",
+        );
+        let made = self
+            .writer()?
+            .one(
+                Query::new(SQL)
+                    .bind(name)
+                    .bind(i64::from(scope.code()))
+                    .bind(hash.as_slice())
+                    .bind(now.get()),
+            )
             .await?;
         Ok(ApiKey {
-            id,
+            id: made.at(0)?,
             name: name.to_owned(),
             scope,
             created_at: now,
@@ -94,10 +95,12 @@ impl Store {
     /// # Errors
     /// The store is not available.
     pub async fn api_key(&self, hash: &[u8; 32]) -> Result<Option<ApiKey>, StoreError> {
-        const SQL: &str = "SELECT id, name, scope, created_at, revoked_at
-            FROM api_keys WHERE hash = $1";
-        let row = sqlx::query(SQL).bind(hash.as_slice());
-        let row = row.fetch_optional(&self.readers).await?;
+        const SQL: Sql = Sql::same(
+            "SELECT id, name, scope, created_at, revoked_at
+            FROM api_keys WHERE hash = $1",
+        );
+        let row = Query::new(SQL).bind(hash.as_slice());
+        let row = self.readers.optional(row).await?;
         row.map(|row| ApiKey::read(&row)).transpose()
     }
 
@@ -106,9 +109,11 @@ impl Store {
     /// # Errors
     /// The store is not available.
     pub async fn api_keys(&self) -> Result<Vec<ApiKey>, StoreError> {
-        const SQL: &str = "SELECT id, name, scope, created_at, revoked_at
-            FROM api_keys ORDER BY id";
-        let rows = sqlx::query(SQL).fetch_all(&self.readers).await?;
+        const SQL: Sql = Sql::same(
+            "SELECT id, name, scope, created_at, revoked_at
+            FROM api_keys ORDER BY id",
+        );
+        let rows = self.readers.all(Query::new(SQL)).await?;
         rows.iter().map(ApiKey::read).collect()
     }
 
@@ -118,10 +123,12 @@ impl Store {
     /// # Errors
     /// The store is not available.
     pub async fn revoke_api_key(&self, id: i64, now: Micros) -> Result<Option<ApiKey>, StoreError> {
-        const SQL: &str = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, $1)
-            WHERE id = $2 RETURNING id, name, scope, created_at, revoked_at";
-        let row = sqlx::query(SQL).bind(now.get()).bind(id);
-        let row = row.fetch_optional(self.writer()?).await?;
+        const SQL: Sql = Sql::same(
+            "UPDATE api_keys SET revoked_at = coalesce(revoked_at, $1)
+            WHERE id = $2 RETURNING id, name, scope, created_at, revoked_at",
+        );
+        let row = Query::new(SQL).bind(now.get()).bind(id);
+        let row = self.writer()?.optional(row).await?;
         row.map(|row| ApiKey::read(&row)).transpose()
     }
 
@@ -130,9 +137,8 @@ impl Store {
     /// # Errors
     /// The store is not available.
     pub async fn api_keys_count(&self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar("SELECT count(*) FROM api_keys")
-            .fetch_one(&self.readers)
-            .await?)
+        const SQL: Sql = Sql::same("SELECT count(*) FROM api_keys");
+        self.readers.one(Query::new(SQL)).await?.at(0)
     }
 
     /// Keeps the text of a rule set that judges here, so that its judgements stay explainable.
@@ -147,21 +153,23 @@ impl Store {
         text: &str,
         now: Micros,
     ) -> Result<(), StoreError> {
-        const INSERT: &str = "INSERT INTO rulesets (id, name, version, text, created_at)
-            VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO NOTHING";
-        sqlx::query(INSERT)
-            .bind(i64::from(id.0))
-            .bind(name)
-            .bind(i64::from(version))
-            .bind(text)
-            .bind(now.get())
-            .execute(&self.writer)
+        const INSERT: Sql = Sql::same(
+            "INSERT INTO rulesets (id, name, version, text, created_at)
+            VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO NOTHING",
+        );
+        const KEPT: Sql = Sql::same("SELECT text FROM rulesets WHERE id = $1");
+        self.writer
+            .run(
+                Query::new(INSERT)
+                    .bind(i64::from(id.0))
+                    .bind(name)
+                    .bind(i64::from(version))
+                    .bind(text)
+                    .bind(now.get()),
+            )
             .await?;
-        let kept: String = sqlx::query_scalar("SELECT text FROM rulesets WHERE id = $1")
-            .bind(i64::from(id.0))
-            .fetch_one(&self.writer)
-            .await?;
-        if kept == text {
+        let kept = self.writer.one(Query::new(KEPT).bind(id.0)).await?;
+        if kept.at::<String>(0)? == text {
             Ok(())
         } else {
             Err(StoreError::Conflict("another rule set with this id"))
@@ -173,16 +181,10 @@ impl Store {
     /// # Errors
     /// The store is not available.
     pub async fn rulesets(&self) -> Result<Vec<(RuleSetId, String)>, StoreError> {
-        let rows = sqlx::query("SELECT id, text FROM rulesets ORDER BY id")
-            .fetch_all(&self.writer)
-            .await?;
+        const SQL: Sql = Sql::same("SELECT id, text FROM rulesets ORDER BY id");
+        let rows = self.writer.all(Query::new(SQL)).await?;
         rows.iter()
-            .map(|row| {
-                Ok((
-                    RuleSetId(narrow(row.try_get("id")?, "rule set")?),
-                    row.try_get(1)?,
-                ))
-            })
+            .map(|row| Ok((RuleSetId(narrow(row.get("id")?, "rule set")?), row.at(1)?)))
             .collect()
     }
 }

@@ -2,14 +2,12 @@
 
 use std::collections::HashMap;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
-
 use crate::domain::campaign::{ActionKind, CampaignId, LinkKind, LinkNumber};
 use crate::domain::destination::Destination;
 use crate::domain::time::Micros;
 
 use super::campaigns::CampaignRow;
+use super::sql::{Query, Row, Sql, Transaction};
 use super::{Store, StoreError, narrow};
 
 /// A link as it is stored.
@@ -55,18 +53,26 @@ pub struct LinkEdit {
     pub disabled_at: Option<Option<Micros>>,
 }
 
-const ALL_LINKS: &str = "SELECT campaign, number, kind, action, url, label, disabled_at
-    FROM links ORDER BY campaign, number";
+const ALL_LINKS: Sql = Sql::same(
+    "SELECT campaign, number, kind, action, url, label, disabled_at
+    FROM links ORDER BY campaign, number",
+);
 
-const LINKS: &str = "SELECT campaign, number, kind, action, url, label, disabled_at
-    FROM links WHERE campaign = $1 ORDER BY number";
+const LINKS: Sql = Sql::same(
+    "SELECT campaign, number, kind, action, url, label, disabled_at
+    FROM links WHERE campaign = $1 ORDER BY number",
+);
 
-const LINK: &str = "SELECT campaign, number, kind, action, url, label, disabled_at
-    FROM links WHERE campaign = $1 AND number = $2";
+const LINK: Sql = Sql::same(
+    "SELECT campaign, number, kind, action, url, label, disabled_at
+    FROM links WHERE campaign = $1 AND number = $2",
+);
 
-const INSERT_LINK: &str = "INSERT INTO links
+const INSERT_LINK: Sql = Sql::same(
+    "INSERT INTO links
     (campaign, number, kind, action, url, label, created_at, disabled_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+);
 
 /// Links of one campaign.
 const LINKS_PER_CAMPAIGN_MAX: usize = 20_000;
@@ -85,11 +91,8 @@ impl Store {
         now: Micros,
     ) -> Result<Vec<LinkRow>, StoreError> {
         let id = i64::from(campaign.get());
-        let mut transaction = self.writer()?.begin_with("BEGIN IMMEDIATE").await?;
-        let rows = sqlx::query(LINKS)
-            .bind(id)
-            .fetch_all(&mut *transaction)
-            .await?;
+        let mut transaction = self.writer()?.begin().await?;
+        let rows = transaction.all(Query::new(LINKS).bind(id)).await?;
         let rows = rows.iter().map(link).collect::<Result<Vec<_>, _>>()?;
         let mut next = rows.last().map_or(0, |last| last.number.get());
         let mut known: HashMap<_, _> = rows.into_iter().map(|row| (key(&row), row)).collect();
@@ -143,13 +146,8 @@ impl Store {
     /// # Errors
     /// The store is not available.
     pub async fn links(&self, campaign: CampaignId) -> Result<Vec<LinkRow>, StoreError> {
-        let query = sqlx::query(LINKS).bind(i64::from(campaign.get()));
-        query
-            .fetch_all(&self.readers)
-            .await?
-            .iter()
-            .map(link)
-            .collect()
+        let query = Query::new(LINKS).bind(i64::from(campaign.get()));
+        self.readers.all(query).await?.iter().map(link).collect()
     }
 
     /// Links of all campaigns, by campaign and number.
@@ -157,8 +155,8 @@ impl Store {
     /// # Errors
     /// The store is not available.
     pub async fn all_links(&self) -> Result<Vec<LinkRow>, StoreError> {
-        sqlx::query(ALL_LINKS)
-            .fetch_all(&self.readers)
+        self.readers
+            .all(Query::new(ALL_LINKS))
             .await?
             .iter()
             .map(link)
@@ -175,24 +173,28 @@ impl Store {
         number: LinkNumber,
         edit: &LinkEdit,
     ) -> Result<Option<LinkRow>, StoreError> {
-        const SQL: &str = "UPDATE links SET
+        const SQL: Sql = Sql::same(
+            "UPDATE links SET
                 url = coalesce($3, url), label = CASE WHEN $4 THEN $5 ELSE label END,
                 disabled_at = CASE WHEN $6 THEN $7 ELSE disabled_at END
-            WHERE campaign = $1 AND number = $2";
+            WHERE campaign = $1 AND number = $2",
+        );
         let (id, n) = (i64::from(campaign.get()), i64::from(number.get()));
-        let mut transaction = self.writer()?.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query(SQL)
-            .bind(id)
-            .bind(n)
-            .bind(edit.destination.as_ref().map(Destination::as_str))
-            .bind(edit.label.is_some())
-            .bind(edit.label.as_ref().and_then(Option::as_deref))
-            .bind(edit.disabled_at.is_some())
-            .bind(edit.disabled_at.flatten().map(Micros::get))
-            .execute(&mut *transaction)
+        let mut transaction = self.writer()?.begin().await?;
+        transaction
+            .run(
+                Query::new(SQL)
+                    .bind(id)
+                    .bind(n)
+                    .bind(edit.destination.as_ref().map(Destination::as_str))
+                    .bind(edit.label.is_some())
+                    .bind(edit.label.as_ref().and_then(Option::as_deref))
+                    .bind(edit.disabled_at.is_some())
+                    .bind(edit.disabled_at.flatten().map(Micros::get)),
+            )
             .await?;
-        let query = sqlx::query(LINK).bind(id).bind(n);
-        let row = query.fetch_optional(&mut *transaction).await?;
+        let query = Query::new(LINK).bind(id).bind(n);
+        let row = transaction.optional(query).await?;
         let edited = row.map(|row| link(&row)).transpose()?;
         transaction.commit().await?;
         Ok(edited)
@@ -209,19 +211,23 @@ impl Store {
         links: &[LinkRow],
         now: Micros,
     ) -> Result<(), StoreError> {
-        const SQL: &str = "INSERT INTO campaigns
+        const SQL: Sql = Sql::same(
+            "INSERT INTO campaigns
             (id, tenant, name, home_url, level, next_number, created_at)
-            VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT DO NOTHING";
-        let mut transaction = self.writer()?.begin_with("BEGIN IMMEDIATE").await?;
+            VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT DO NOTHING",
+        );
+        let mut transaction = self.writer()?.begin().await?;
         for row in campaigns {
-            sqlx::query(SQL)
-                .bind(i64::from(row.id.get()))
-                .bind(i64::from(row.tenant.get()))
-                .bind(row.name.as_str())
-                .bind(row.home.as_str())
-                .bind(i64::from(row.level.code()))
-                .bind(now.get())
-                .execute(&mut *transaction)
+            transaction
+                .run(
+                    Query::new(SQL)
+                        .bind(i64::from(row.id.get()))
+                        .bind(i64::from(row.tenant.get()))
+                        .bind(row.name.as_str())
+                        .bind(row.home.as_str())
+                        .bind(i64::from(row.level.code()))
+                        .bind(now.get()),
+                )
                 .await?;
         }
         for row in links {
@@ -237,27 +243,24 @@ fn key(row: &LinkRow) -> (LinkKind, String) {
     (row.kind, row.destination.as_str().to_owned())
 }
 
-async fn insert_link(
-    on: &mut SqliteConnection,
-    row: &LinkRow,
-    now: Micros,
-) -> Result<(), StoreError> {
-    sqlx::query(INSERT_LINK)
-        .bind(i64::from(row.campaign.get()))
-        .bind(i64::from(row.number.get()))
-        .bind(i64::from(row.kind.code()))
-        .bind(row.action.map(|action| i64::from(action.code())))
-        .bind(row.destination.as_str())
-        .bind(row.label.as_deref())
-        .bind(now.get())
-        .bind(row.disabled_at.map(Micros::get))
-        .execute(on)
-        .await?;
+async fn insert_link(on: &mut Transaction, row: &LinkRow, now: Micros) -> Result<(), StoreError> {
+    on.run(
+        Query::new(INSERT_LINK)
+            .bind(i64::from(row.campaign.get()))
+            .bind(i64::from(row.number.get()))
+            .bind(i64::from(row.kind.code()))
+            .bind(row.action.map(|action| i64::from(action.code())))
+            .bind(row.destination.as_str())
+            .bind(row.label.as_deref())
+            .bind(now.get())
+            .bind(row.disabled_at.map(Micros::get)),
+    )
+    .await?;
     Ok(())
 }
 
-fn link(row: &SqliteRow) -> Result<LinkRow, StoreError> {
-    let action: Option<i64> = row.try_get("action")?;
+fn link(row: &Row) -> Result<LinkRow, StoreError> {
+    let action: Option<i64> = row.get("action")?;
     let action = action
         .map(|code| {
             ActionKind::from_code(narrow(code, "sub-kind")?)
@@ -265,9 +268,9 @@ fn link(row: &SqliteRow) -> Result<LinkRow, StoreError> {
         })
         .transpose()?;
     let (Some(campaign), Some(number), Some(kind)) = (
-        CampaignId::new(narrow(row.try_get("campaign")?, "campaign")?),
-        LinkNumber::new(narrow(row.try_get("number")?, "link number")?),
-        LinkKind::from_code(narrow(row.try_get("kind")?, "link kind")?),
+        CampaignId::new(narrow(row.get("campaign")?, "campaign")?),
+        LinkNumber::new(narrow(row.get("number")?, "link number")?),
+        LinkKind::from_code(narrow(row.get("kind")?, "link kind")?),
     ) else {
         return Err(StoreError::Unreadable("link"));
     };
@@ -276,10 +279,8 @@ fn link(row: &SqliteRow) -> Result<LinkRow, StoreError> {
         number,
         kind,
         action,
-        destination: Destination::stored(row.try_get("url")?),
-        label: row.try_get("label")?,
-        disabled_at: row
-            .try_get::<Option<i64>, _>("disabled_at")?
-            .map(Micros::new),
+        destination: Destination::stored(row.get("url")?),
+        label: row.get("label")?,
+        disabled_at: row.get::<Option<i64>>("disabled_at")?.map(Micros::new),
     })
 }

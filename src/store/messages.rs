@@ -4,15 +4,14 @@
 //! little-endian, sorted by kind and link. Raw and human are the counted hits of that kind and
 //! link; human under the live rule set.
 
-use sqlx::{QueryBuilder, Row, Sqlite};
-
 use crate::domain::campaign::CampaignId;
 use crate::domain::hit::HitKind;
 use crate::domain::message::{MessageId, RecipientKey};
 use crate::domain::record::take;
 use crate::domain::time::Micros;
 
-use super::{Store, StoreError, narrow};
+use super::sql::{Pool, Query, Row, Sql};
+use super::{Store, StoreError, narrow, postgres};
 
 /// Messages asked for in one statement.
 const LOOKUP_ROWS_MAX: usize = 2_000;
@@ -103,35 +102,22 @@ impl Store {
     ) -> Result<Vec<(MessageId, MessageState)>, StoreError> {
         let mut states = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(LOOKUP_ROWS_MAX) {
-            let mut query = QueryBuilder::<Sqlite>::new(
-                "SELECT campaign, minted_at, number, recipient, accepted_at, first_hit_at, counts
-                 FROM messages WHERE (campaign, minted_at, number) IN ",
-            );
-            query.push("(");
-            query.push_values(chunk, |mut row, id| {
-                row.push_bind(i64::from(id.campaign.get()))
-                    .push_bind(i64::from(id.minted_at))
-                    .push_bind(i64::from(id.number));
-            });
-            query.push(")");
-            let persistent = chunk.len() == LOOKUP_ROWS_MAX;
-            let query = query.build().persistent(persistent);
-            for row in query.fetch_all(&self.writer).await? {
-                let campaign = CampaignId::new(narrow(row.try_get(0)?, "campaign")?);
+            for row in self.states_of(chunk).await? {
+                let campaign = CampaignId::new(narrow(row.at(0)?, "campaign")?);
                 let id = MessageId {
                     campaign: campaign.ok_or(StoreError::Unreadable("message"))?,
-                    minted_at: narrow(row.try_get(1)?, "message")?,
-                    number: narrow(row.try_get(2)?, "message")?,
+                    minted_at: narrow(row.at(1)?, "message")?,
+                    number: narrow(row.at(2)?, "message")?,
                 };
-                let recipient: Option<Vec<u8>> = row.try_get(3)?;
+                let recipient: Option<Vec<u8>> = row.at(3)?;
                 let recipient = recipient
                     .and_then(|bytes| bytes.first_chunk::<10>().copied())
                     .map(RecipientKey::from_bytes);
-                let counts: Vec<u8> = row.try_get(6)?;
+                let counts: Vec<u8> = row.at(6)?;
                 let state = MessageState {
                     recipient,
-                    accepted_at: row.try_get::<Option<i64>, _>(4)?.map(Micros::new),
-                    first_hit_at: row.try_get::<Option<i64>, _>(5)?.map(Micros::new),
+                    accepted_at: row.at::<Option<i64>>(4)?.map(Micros::new),
+                    first_hit_at: row.at::<Option<i64>>(5)?.map(Micros::new),
                     counts: read_counts(&counts).unwrap_or_else(|| {
                         tracing::error!(message = %id, "store: unreadable counts, begun anew");
                         Vec::new()
@@ -142,4 +128,30 @@ impl Store {
         }
         Ok(states)
     }
+
+    async fn states_of(&self, ids: &[MessageId]) -> Result<Vec<Row>, StoreError> {
+        match &self.writer {
+            Pool::Sqlite(_) => self.writer.all(one_by_one(ids)).await,
+            Pool::Postgres(writer) => postgres::message_states(writer, ids).await,
+        }
+    }
+}
+
+fn one_by_one(ids: &[MessageId]) -> Query<'static> {
+    const BEGIN: Sql = Sql::same(
+        "SELECT campaign, minted_at, number, recipient, accepted_at, first_hit_at, counts
+        FROM messages WHERE (campaign, minted_at, number) IN (VALUES ",
+    );
+    let mut query = Query::begin(BEGIN);
+    for (at, id) in ids.iter().enumerate() {
+        query = query
+            .push(if at == 0 { "(" } else { ", (" })
+            .push_bind(id.campaign.get())
+            .push(", ")
+            .push_bind(id.minted_at)
+            .push(", ")
+            .push_bind(id.number)
+            .push(")");
+    }
+    query.push(")").keep(ids.len() == LOOKUP_ROWS_MAX)
 }

@@ -1,8 +1,5 @@
-//! The store: SQL and nothing but. Methods are grouped by topic, one file each.
-//!
-//! SQLite in one file, write-ahead log, `synchronous=FULL`: what a commit answered survives a
-//! power cut. One connection writes, a few read. The file is created once; a file that has gone
-//! missing since is reported, never silently replaced by an empty one.
+//! The store: SQL and nothing but. Methods are grouped by topic, one file each; what they ask is
+//! written for both databases side by side ([`sql::Sql`]).
 
 mod campaigns;
 mod edges;
@@ -11,22 +8,21 @@ mod ingest;
 mod keys;
 mod links;
 mod messages;
+mod postgres;
 #[cfg(test)]
 pub(crate) mod sabotage;
 mod short_links;
+mod sql;
+mod sqlite;
 mod stats;
 
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use sqlx::Connection as _;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
 
 use crate::domain::campaign::{PrivacyLevel, TenantId};
 use crate::domain::time::Micros;
+
+use sql::{Pool, Query, Sql};
+use sqlite::File;
 
 pub use campaigns::{CampaignEdit, CampaignRow};
 pub use edges::Position;
@@ -37,13 +33,6 @@ pub use links::{LinkEdit, LinkRow, NewLink};
 pub use messages::{LinkCounts, MessageState};
 pub use short_links::{ShortLinkEdit, ShortLinkRow};
 pub use stats::{SumRow, UniqueRow};
-
-const READERS_MAX: u32 = 4;
-const BUSY_WAIT: Duration = Duration::from_secs(2);
-/// The database within a data directory.
-const FILE: &str = "cupel.sqlite";
-
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// Why the store could not do something.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +76,20 @@ pub enum StoreError {
         /// How many there may be.
         limit: usize,
     },
+    /// Another program lives in the schema.
+    #[error("the database has {what} of something else; name an empty one in store")]
+    Foreign {
+        /// What was found.
+        what: &'static str,
+    },
+    /// The database server is older than what is written for it.
+    #[error("the database server is too old: version {version}, {needed} at least")]
+    TooOld {
+        /// Its version, as `server_version_num` says it.
+        version: i32,
+        /// The oldest that will do.
+        needed: i32,
+    },
     /// A row that this version cannot have written.
     #[error("the store holds an unreadable {0}")]
     Unreadable(&'static str),
@@ -98,70 +101,33 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+/// Where a store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a file of this data directory.
+    Directory(PathBuf),
+    /// In the PostgreSQL database of this URL.
+    Postgres(String),
+}
+
 /// An open store.
 #[derive(Debug)]
 pub struct Store {
-    path: PathBuf,
-    inode: u64,
-    readers: SqlitePool,
-    writer: SqlitePool,
+    readers: Pool,
+    writer: Pool,
+    /// The file that it is, if it is one.
+    file: Option<File>,
 }
 
 impl Store {
-    /// Opens the database of `data`, creating it the first time, and brings its schema up to
-    /// date.
+    /// Opens the database, a file being created the first time, and brings its schema up to date.
     ///
     /// # Errors
     /// See [`StoreError`]; a file that is not a database is `Unavailable`.
-    pub async fn open(data: &Path, now: Micros) -> Result<Self, StoreError> {
-        let io = |error: std::io::Error| StoreError::Unavailable(sqlx::Error::Io(error));
-        let path = data.join(FILE);
-        let marker = data.join("store-created");
-        let is_empty = std::fs::metadata(&path).map_or(true, |about| about.len() == 0);
-        if marker.exists() && is_empty {
-            return Err(StoreError::Missing { path, marker });
-        }
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .create_if_missing(false)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY_WAIT)
-            .foreign_keys(true)
-            .statement_cache_capacity(64)
-            .pragma("cache_size", "-8192");
-        if is_empty {
-            // Once, here: a pool that made files would put an empty one where one was moved away.
-            // For its owner alone, and so are the files that the database makes beside it.
-            private(&path).map_err(io)?;
-        }
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(BUSY_WAIT)
-            .before_acquire(|connection, _| {
-                // SQLite ends a transaction by itself where the disk is full or fails; sqlx then
-                // takes it for open for ever, and begins no other on that connection.
-                let usable = !connection.is_in_transaction();
-                Box::pin(async move { Ok(usable) })
-            })
-            .connect_with(options.clone())
-            .await?;
-        MIGRATIONS.run(&writer).await.map_err(|error| match error {
-            sqlx::migrate::MigrateError::Execute(error) => StoreError::Unavailable(error),
-            other => StoreError::Schema(other),
-        })?;
-        private(&marker).map_err(io)?;
-        let inode = std::fs::metadata(&path).map_err(io)?.ino();
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS_MAX)
-            .acquire_timeout(BUSY_WAIT)
-            .connect_with(options.read_only(true).pragma("cache_size", "-2048"))
-            .await?;
-        let store = Self {
-            path,
-            inode,
-            readers,
-            writer,
+    pub async fn open(place: &Place, now: Micros) -> Result<Self, StoreError> {
+        let store = match place {
+            Place::Directory(data) => sqlite::open(data).await?,
+            Place::Postgres(url) => postgres::open(url, now).await?,
         };
         store.ensure_first_tenant(now).await?;
         Ok(store)
@@ -171,34 +137,42 @@ impl Store {
     /// deletes its shared memory.
     #[must_use]
     pub fn is_held(data: &Path) -> bool {
-        data.join(format!("{FILE}-shm")).exists()
+        File::is_held(data)
     }
 
-    /// Whether the file at the store's path is still the one that was opened. A connection to a
-    /// file that was moved away would go on writing where nobody looks.
+    /// Whether the database is still the one that was opened. A connection to a file that was
+    /// moved away would go on writing where nobody looks.
     ///
     /// # Errors
     /// It is not, or cannot be seen.
     pub fn check_place(&self) -> Result<(), StoreError> {
-        let inode = std::fs::metadata(&self.path).map(|about| about.ino());
-        if inode.is_ok_and(|inode| inode == self.inode) {
-            return Ok(());
+        self.file.as_ref().map_or(Ok(()), File::check_place)
+    }
+
+    /// Bytes of the database.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn bytes(&self) -> Result<u64, StoreError> {
+        match &self.file {
+            Some(file) => Ok(file.bytes()),
+            None => narrow(self.readers.one(postgres::bytes()).await?.at(0)?, "size"),
         }
-        Err(StoreError::Replaced {
-            path: self.path.clone(),
-        })
     }
 
-    /// Bytes of the database and its write-ahead log.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        let wal = self.path.with_file_name(format!("{FILE}-wal"));
-        let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |about| about.len());
-        bytes(&self.path) + bytes(&wal)
+    /// Makes what the next days need; to be called daily at least.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn look_ahead(&self, now: Micros) -> Result<(), StoreError> {
+        match &self.writer {
+            Pool::Sqlite(_) => Ok(()),
+            Pool::Postgres(writer) => postgres::make_partitions(writer, now).await,
+        }
     }
 
-    /// The writing connection, if the file is where it belongs.
-    fn writer(&self) -> Result<&SqlitePool, StoreError> {
+    /// The writing connections, if the database is where it belongs.
+    fn writer(&self) -> Result<&Pool, StoreError> {
         self.check_place()?;
         Ok(&self.writer)
     }
@@ -209,10 +183,17 @@ impl Store {
     /// It does not.
     pub async fn check(&self) -> Result<(), StoreError> {
         self.check_place()?;
-        sqlx::query("SELECT 1 FROM tenants LIMIT 1")
-            .fetch_optional(&self.readers)
-            .await?;
+        let query = Query::new(Sql::same("SELECT id FROM tenants LIMIT 1"));
+        self.readers.optional(query).await?;
         Ok(())
+    }
+
+    /// Whether this is over in a moment, and the connections are good: a file that another process
+    /// has locked.
+    #[must_use]
+    pub fn is_busy(&self, error: &StoreError) -> bool {
+        self.file.is_some()
+            && matches!(error, StoreError::Unavailable(error) if sqlite::is_busy(error))
     }
 
     /// Closes the connections; waits for what runs.
@@ -222,23 +203,17 @@ impl Store {
     }
 
     async fn ensure_first_tenant(&self, now: Micros) -> Result<(), StoreError> {
-        const SQL: &str = "INSERT INTO tenants (id, name, level, created_at)
-            VALUES ($1, 'default', $2, $3) ON CONFLICT (id) DO NOTHING";
-        sqlx::query(SQL)
-            .bind(i64::from(TenantId::FIRST.get()))
-            .bind(i64::from(PrivacyLevel::Individual.code()))
-            .bind(now.get())
-            .execute(&self.writer)
-            .await?;
+        const SQL: Sql = Sql::same(
+            "INSERT INTO tenants (id, name, level, created_at)
+            VALUES ($1, 'default', $2, $3) ON CONFLICT (id) DO NOTHING",
+        );
+        let query = Query::new(SQL)
+            .bind(TenantId::FIRST.get())
+            .bind(PrivacyLevel::Individual.code())
+            .bind(now.get());
+        self.writer.run(query).await?;
         Ok(())
     }
-}
-
-/// Makes an empty file if there is none, for its owner alone.
-fn private(path: &Path) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    let made = options.append(true).create(true).mode(0o600).open(path);
-    made.map(|_| ())
 }
 
 /// Reads a column that holds a number which the domain keeps in a smaller or unsigned type.

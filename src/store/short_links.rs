@@ -1,12 +1,10 @@
 //! Short links.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
 use crate::domain::campaign::{ShortLinkId, TenantId};
 use crate::domain::destination::Destination;
 use crate::domain::time::Micros;
 
+use super::sql::{Query, Row, Sql};
 use super::{Store, StoreError, narrow};
 
 /// A short link as it is stored.
@@ -37,11 +35,15 @@ pub struct ShortLinkEdit {
     pub disabled_at: Option<Option<Micros>>,
 }
 
-const PAGE: &str = "SELECT id, code, url, created_at, expires_at, disabled_at
-    FROM short_links WHERE id > $1 ORDER BY id LIMIT $2";
+const PAGE: Sql = Sql::same(
+    "SELECT id, code, url, created_at, expires_at, disabled_at
+    FROM short_links WHERE id > $1 ORDER BY id LIMIT $2",
+);
 
-const ONE: &str = "SELECT id, code, url, created_at, expires_at, disabled_at
-    FROM short_links WHERE code = $1";
+const ONE: Sql = Sql::same(
+    "SELECT id, code, url, created_at, expires_at, disabled_at
+    FROM short_links WHERE code = $1",
+);
 
 impl Store {
     /// Makes a short link.
@@ -56,16 +58,21 @@ impl Store {
         expires_at: Option<Micros>,
         now: Micros,
     ) -> Result<ShortLinkRow, StoreError> {
-        const SQL: &str = "INSERT INTO short_links (tenant, code, url, created_at, expires_at)
+        const SQL: Sql = Sql::same(
+            "INSERT INTO short_links (tenant, code, url, created_at, expires_at)
             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (code) DO NOTHING
-            RETURNING id, code, url, created_at, expires_at, disabled_at";
-        let made = sqlx::query(SQL)
-            .bind(i64::from(tenant.get()))
-            .bind(code)
-            .bind(destination.as_str())
-            .bind(now.get())
-            .bind(expires_at.map(Micros::get))
-            .fetch_optional(self.writer()?)
+            RETURNING id, code, url, created_at, expires_at, disabled_at",
+        );
+        let made = self
+            .writer()?
+            .optional(
+                Query::new(SQL)
+                    .bind(i64::from(tenant.get()))
+                    .bind(code)
+                    .bind(destination.as_str())
+                    .bind(now.get())
+                    .bind(expires_at.map(Micros::get)),
+            )
             .await?;
         short_link(&made.ok_or(StoreError::Conflict("a short link with this code"))?)
     }
@@ -75,10 +82,7 @@ impl Store {
     /// # Errors
     /// The store is not available.
     pub async fn short_link(&self, code: &str) -> Result<Option<ShortLinkRow>, StoreError> {
-        let row = sqlx::query(ONE)
-            .bind(code)
-            .fetch_optional(&self.readers)
-            .await?;
+        let row = self.readers.optional(Query::new(ONE).bind(code)).await?;
         row.map(|row| short_link(&row)).transpose()
     }
 
@@ -91,10 +95,13 @@ impl Store {
         after: u32,
         limit: u32,
     ) -> Result<Vec<ShortLinkRow>, StoreError> {
-        let rows = sqlx::query(PAGE)
-            .bind(i64::from(after))
-            .bind(i64::from(limit))
-            .fetch_all(&self.readers)
+        let rows = self
+            .readers
+            .all(
+                Query::new(PAGE)
+                    .bind(i64::from(after))
+                    .bind(i64::from(limit)),
+            )
             .await?;
         rows.iter().map(short_link).collect()
     }
@@ -104,13 +111,15 @@ impl Store {
     /// # Errors
     /// The store is not available.
     pub async fn short_links_size(&self) -> Result<(usize, usize), StoreError> {
-        const SQL: &str = "SELECT count(*) AS links,
-                coalesce(sum(octet_length(code) + octet_length(url)), 0) AS bytes
-            FROM short_links";
-        let row = sqlx::query(SQL).fetch_one(&self.readers).await?;
+        const SQL: Sql = Sql::same(
+            "SELECT count(*) AS links,
+                CAST(coalesce(sum(octet_length(code) + octet_length(url)), 0) AS BIGINT) AS bytes
+            FROM short_links",
+        );
+        let row = self.readers.one(Query::new(SQL)).await?;
         Ok((
-            narrow(row.try_get("links")?, "number of short links")?,
-            narrow(row.try_get("bytes")?, "length of short links")?,
+            narrow(row.get("links")?, "number of short links")?,
+            narrow(row.get("bytes")?, "length of short links")?,
         ))
     }
 
@@ -123,20 +132,24 @@ impl Store {
         tenant: TenantId,
         rows: &[ShortLinkRow],
     ) -> Result<(), StoreError> {
-        const SQL: &str = "INSERT INTO short_links
+        const SQL: Sql = Sql::same(
+            "INSERT INTO short_links
             (id, tenant, code, url, created_at, expires_at, disabled_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
-        let mut transaction = self.writer()?.begin_with("BEGIN IMMEDIATE").await?;
+            VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+        );
+        let mut transaction = self.writer()?.begin().await?;
         for row in rows {
-            sqlx::query(SQL)
-                .bind(i64::from(row.id.get()))
-                .bind(i64::from(tenant.get()))
-                .bind(row.code.as_str())
-                .bind(row.destination.as_str())
-                .bind(row.created_at.get())
-                .bind(row.expires_at.map(Micros::get))
-                .bind(row.disabled_at.map(Micros::get))
-                .execute(&mut *transaction)
+            transaction
+                .run(
+                    Query::new(SQL)
+                        .bind(i64::from(row.id.get()))
+                        .bind(i64::from(tenant.get()))
+                        .bind(row.code.as_str())
+                        .bind(row.destination.as_str())
+                        .bind(row.created_at.get())
+                        .bind(row.expires_at.map(Micros::get))
+                        .bind(row.disabled_at.map(Micros::get)),
+                )
                 .await?;
         }
         transaction.commit().await?;
@@ -152,36 +165,37 @@ impl Store {
         code: &str,
         edit: &ShortLinkEdit,
     ) -> Result<Option<ShortLinkRow>, StoreError> {
-        const SQL: &str = "UPDATE short_links SET url = coalesce($2, url),
+        const SQL: Sql = Sql::same(
+            "UPDATE short_links SET url = coalesce($2, url),
                 expires_at = CASE WHEN $3 THEN $4 ELSE expires_at END,
                 disabled_at = CASE WHEN $5 THEN $6 ELSE disabled_at END
             WHERE code = $1
-            RETURNING id, code, url, created_at, expires_at, disabled_at";
-        let row = sqlx::query(SQL)
-            .bind(code)
-            .bind(edit.destination.as_ref().map(Destination::as_str))
-            .bind(edit.expires_at.is_some())
-            .bind(edit.expires_at.flatten().map(Micros::get))
-            .bind(edit.disabled_at.is_some())
-            .bind(edit.disabled_at.flatten().map(Micros::get))
-            .fetch_optional(self.writer()?)
+            RETURNING id, code, url, created_at, expires_at, disabled_at",
+        );
+        let row = self
+            .writer()?
+            .optional(
+                Query::new(SQL)
+                    .bind(code)
+                    .bind(edit.destination.as_ref().map(Destination::as_str))
+                    .bind(edit.expires_at.is_some())
+                    .bind(edit.expires_at.flatten().map(Micros::get))
+                    .bind(edit.disabled_at.is_some())
+                    .bind(edit.disabled_at.flatten().map(Micros::get)),
+            )
             .await?;
         row.map(|row| short_link(&row)).transpose()
     }
 }
 
-fn short_link(row: &SqliteRow) -> Result<ShortLinkRow, StoreError> {
-    let id = ShortLinkId::new(narrow(row.try_get("id")?, "short link")?);
+fn short_link(row: &Row) -> Result<ShortLinkRow, StoreError> {
+    let id = ShortLinkId::new(narrow(row.get("id")?, "short link")?);
     Ok(ShortLinkRow {
         id: id.ok_or(StoreError::Unreadable("short link"))?,
-        code: row.try_get("code")?,
-        destination: Destination::stored(row.try_get("url")?),
-        created_at: Micros::new(row.try_get("created_at")?),
-        expires_at: row
-            .try_get::<Option<i64>, _>("expires_at")?
-            .map(Micros::new),
-        disabled_at: row
-            .try_get::<Option<i64>, _>("disabled_at")?
-            .map(Micros::new),
+        code: row.get("code")?,
+        destination: Destination::stored(row.get("url")?),
+        created_at: Micros::new(row.get("created_at")?),
+        expires_at: row.get::<Option<i64>>("expires_at")?.map(Micros::new),
+        disabled_at: row.get::<Option<i64>>("disabled_at")?.map(Micros::new),
     })
 }

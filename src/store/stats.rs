@@ -1,11 +1,10 @@
 //! Sums and unique counts, read back.
 
-use sqlx::Row;
-
 use crate::domain::hit::{HitKind, Method};
 use crate::domain::judgement::{Class, RuleSetId};
 use crate::domain::time::Micros;
 
+use super::sql::{Query, Sql};
 use super::{Store, StoreError, narrow};
 
 /// One row of the sums, over all time.
@@ -51,26 +50,31 @@ impl Store {
         campaign: u32,
         link: Option<u32>,
     ) -> Result<Vec<SumRow>, StoreError> {
-        const SQL: &str = "SELECT kind, link, class, method, counted, hits, anonymous FROM sums
-            WHERE ruleset = $1 AND campaign = $2 AND cell = 0 AND ($3 IS NULL OR link = $3)";
-        let rows = sqlx::query(SQL)
-            .bind(i64::from(ruleset.0))
-            .bind(i64::from(campaign))
-            .bind(link.map(i64::from))
-            .fetch_all(&self.readers)
+        const SQL: Sql = Sql::same(
+            "SELECT kind, link, class, method, counted, hits, anonymous FROM sums
+            WHERE ruleset = $1 AND campaign = $2 AND cell = 0 AND ($3 IS NULL OR link = $3)",
+        );
+        let rows = self
+            .readers
+            .all(
+                Query::new(SQL)
+                    .bind(i64::from(ruleset.0))
+                    .bind(i64::from(campaign))
+                    .bind(link.map(i64::from)),
+            )
             .await?;
         let bad = || StoreError::Unreadable("sum");
         rows.iter()
             .map(|row| {
-                let code = |at: usize| narrow::<u8>(row.try_get(at)?, "sum");
+                let code = |at: usize| narrow::<u8>(row.at(at)?, "sum");
                 Ok(SumRow {
                     kind: HitKind::from_code(code(0)?).ok_or_else(bad)?,
-                    link: narrow(row.try_get(1)?, "sum")?,
+                    link: narrow(row.at(1)?, "sum")?,
                     class: Class::from_code(code(2)?).ok_or_else(bad)?,
                     method: Method::from_code(code(3)?).ok_or_else(bad)?,
-                    counted: row.try_get(4)?,
-                    hits: row.try_get(5)?,
-                    anonymous: row.try_get(6)?,
+                    counted: row.at(4)?,
+                    hits: row.at(5)?,
+                    anonymous: row.at(6)?,
                 })
             })
             .collect()
@@ -85,17 +89,22 @@ impl Store {
         ruleset: RuleSetId,
         campaign: u32,
     ) -> Result<Vec<UniqueRow>, StoreError> {
-        const SQL: &str = "SELECT kind, link, raw, human FROM uniques
-            WHERE ruleset = $1 AND campaign = $2";
-        let rows = sqlx::query(SQL)
-            .bind(i64::from(ruleset.0))
-            .bind(i64::from(campaign))
-            .fetch_all(&self.readers)
+        const SQL: Sql = Sql::same(
+            "SELECT kind, link, raw, human FROM uniques
+            WHERE ruleset = $1 AND campaign = $2",
+        );
+        let rows = self
+            .readers
+            .all(
+                Query::new(SQL)
+                    .bind(i64::from(ruleset.0))
+                    .bind(i64::from(campaign)),
+            )
             .await?;
         rows.iter()
             .map(|row| {
-                let kind = HitKind::from_code(narrow(row.try_get(0)?, "unique count")?);
-                let link: i64 = row.try_get(1)?;
+                let kind = HitKind::from_code(narrow(row.at(0)?, "unique count")?);
+                let link: i64 = row.at(1)?;
                 Ok(UniqueRow {
                     kind: kind.ok_or(StoreError::Unreadable("unique count"))?,
                     link: if link < 0 {
@@ -103,8 +112,8 @@ impl Store {
                     } else {
                         Some(narrow(link, "unique count")?)
                     },
-                    raw: row.try_get(2)?,
-                    human: row.try_get(3)?,
+                    raw: row.at(2)?,
+                    human: row.at(3)?,
                 })
             })
             .collect()
@@ -115,8 +124,8 @@ impl Store {
     /// # Errors
     /// The store is not available.
     pub async fn settled_to(&self) -> Result<Option<Micros>, StoreError> {
-        const SQL: &str = "SELECT max(settled_to) FROM positions WHERE settled_to > 0";
-        let at: Option<i64> = sqlx::query_scalar(SQL).fetch_one(&self.readers).await?;
-        Ok(at.map(Micros::new))
+        const SQL: Sql = Sql::same("SELECT max(settled_to) FROM positions WHERE settled_to > 0");
+        let at = self.readers.one(Query::new(SQL)).await?;
+        Ok(at.at::<Option<i64>>(0)?.map(Micros::new))
     }
 }

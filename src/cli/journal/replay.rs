@@ -43,13 +43,16 @@ impl Replay {
             true => None,
             false => Some(self.local.lock()?),
         };
-        let data = self.local.data();
+        let config = Config::load(&self.flags())?;
         let outlook = rt::System::new()
-            .block_on(Outlook::of(&data, &survey))
+            .block_on(Outlook::of(&config, &survey))
             .map_err(failed)?;
         let Some(outlook) = outlook else {
             let what = "no database here; put back its backup, or start the server once";
-            let line = format!("{}: {what}", data.display());
+            let line = match config.store {
+                Some(_) => format!("store: {what}"),
+                None => format!("{}: {what}", config.data.display()),
+            };
             return Err(Failure::new(Failure::CONFIGURATION, line));
         };
         self.check_from(&outlook)?;
@@ -58,7 +61,6 @@ impl Replay {
             self.say_outlook(&mut lines, &outlook);
             return lines.finish();
         };
-        let config = Config::load(&self.flags())?;
         telemetry::start_logs(config.log_format, &config.live.log_filter);
         let mut teller = Teller::new();
         let replayed = rt::System::new()

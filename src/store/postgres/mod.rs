@@ -1,0 +1,144 @@
+//! PostgreSQL: a few connections that write and a few that read, and hits in partitions by week,
+//! made ahead.
+
+mod copy;
+mod ingest;
+
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
+
+use crate::domain::time::Micros;
+
+use super::sql::{Pool, Query, Sql, within};
+use super::{Store, StoreError};
+
+pub(super) use ingest::{ingest, message_states};
+
+const READERS_MAX: u32 = 4;
+const WRITERS_MAX: u32 = 4;
+/// Longest wait for a connection.
+const ACQUIRE_WAIT: Duration = Duration::from_secs(2);
+/// The oldest server whose dialect is spoken: 13.
+const VERSION_MIN: i32 = 130_000;
+const WEEK: i64 = 7 * 86_400_000_000;
+/// 1970-01-05, a Monday: weeks begin there.
+const MONDAY: i64 = 4 * 86_400_000_000;
+/// Weeks that are made ahead of the present one; those before it are made for hits that come late.
+const WEEKS_AHEAD: i64 = 2;
+const WEEKS_BEFORE: i64 = 1;
+
+/// The table that says which migrations were made.
+const MIGRATED: &str = "_sqlx_migrations";
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// Connects to the database of this URL, and brings its schema up to date.
+pub(super) async fn open(url: &str, now: Micros) -> Result<Store, StoreError> {
+    let options: PgConnectOptions = url.parse()?;
+    let options = options
+        .application_name("cupel")
+        // What a commit answered survives a power cut, whatever the server's default.
+        .options([("synchronous_commit", "on")]);
+    // A pool goes on trying, and says in the end that it took too long: this says why.
+    let mut first = within(options.connect()).await?;
+    check_version(&mut first).await?;
+    if let Some(what) = within(foreign(&mut first)).await? {
+        return Err(StoreError::Foreign { what });
+    }
+    within(first.close()).await?;
+    let writer = pool(WRITERS_MAX).connect_with(options.clone()).await?;
+    MIGRATIONS.run(&writer).await.map_err(|error| match error {
+        MigrateError::Execute(error) => StoreError::Unavailable(error),
+        other => StoreError::Schema(other),
+    })?;
+    make_partitions(&writer, now).await?;
+    let readers = pool(READERS_MAX).connect_lazy_with(options);
+    Ok(Store {
+        readers: Pool::Postgres(readers),
+        writer: Pool::Postgres(writer),
+        file: None,
+    })
+}
+
+/// A connection to the database of this URL that makes and migrates nothing; `None` if nothing of
+/// ours is there.
+pub(super) async fn peek(url: &str) -> Result<Option<Pool>, StoreError> {
+    const THERE: &str = "SELECT to_regclass('positions') IS NOT NULL";
+    let options: PgConnectOptions = url.parse()?;
+    within(within(options.connect()).await?.close()).await?;
+    let pool = pool(1).connect_with(options).await?;
+    let there: bool = within(sqlx::query_scalar(THERE).fetch_one(&pool)).await?;
+    Ok(there.then_some(Pool::Postgres(pool)))
+}
+
+fn pool(connections: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_WAIT)
+}
+
+async fn check_version(on: &mut PgConnection) -> Result<(), StoreError> {
+    const SQL: &str = "SELECT current_setting('server_version_num')::integer";
+    let version: i32 = within(sqlx::query_scalar(SQL).fetch_one(on)).await?;
+    if version >= VERSION_MIN {
+        return Ok(());
+    }
+    Err(StoreError::TooOld {
+        version,
+        needed: VERSION_MIN,
+    })
+}
+
+/// What another program has in the schema: tables with our names, or migrations in another form.
+async fn foreign(on: &mut PgConnection) -> Result<Option<&'static str>, sqlx::Error> {
+    const SQL: &str = "SELECT table_name::text, count(column_name) FILTER (
+            WHERE column_name IN ('version', 'checksum'))
+        FROM information_schema.columns WHERE table_schema = current_schema()
+            AND table_name IN ('_sqlx_migrations', 'tenants', 'campaigns', 'links', 'hits')
+        GROUP BY 1";
+    let tables: Vec<(String, i64)> = sqlx::query_as(SQL).fetch_all(on).await?;
+    let migrations = tables.iter().find(|(name, _)| name == MIGRATED);
+    Ok(match migrations {
+        Some((_, 2)) => None,
+        Some(_) => Some("migrations"),
+        None if tables.is_empty() => None,
+        None => Some("tables"),
+    })
+}
+
+/// Makes the partitions around `now` that are not there. A week whose hits are in the partition for
+/// all others already stays there.
+pub(super) async fn make_partitions(pool: &PgPool, now: Micros) -> Result<(), StoreError> {
+    const THERE: &str = "SELECT to_regclass($1) IS NOT NULL";
+    let this = (now.get() - MONDAY).div_euclid(WEEK);
+    for week in this - WEEKS_BEFORE..=this + WEEKS_AHEAD {
+        let begin = MONDAY + week * WEEK;
+        let day = Micros::new(begin).to_string();
+        let day: String = day.chars().take(10).filter(char::is_ascii_digit).collect();
+        let name = format!("hits_{day}");
+        let there: bool = sqlx::query_scalar(THERE)
+            .bind(&name)
+            .fetch_one(pool)
+            .await?;
+        if there {
+            continue;
+        }
+        let sql = format!(
+            "CREATE TABLE IF NOT EXISTS {name} PARTITION OF hits FOR VALUES FROM ({begin}) TO ({})",
+            begin + WEEK
+        );
+        let made = sqlx::query(AssertSqlSafe(sql)).execute(pool).await;
+        if let Err(error) = made {
+            tracing::warn!(%error, name, "store: a partition could not be made");
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of everything in the database.
+pub(super) fn bytes() -> Query<'static> {
+    Query::new(Sql::same("SELECT pg_database_size(current_database())"))
+}

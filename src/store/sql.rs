@@ -1,0 +1,395 @@
+//! One way to ask either database: a text for each, values that both take, rows that are read the
+//! same way.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::time::Duration;
+
+use sqlx::error::UnexpectedNullError;
+use sqlx::postgres::{PgArguments, PgPool, PgRow, Postgres};
+use sqlx::query::Query as Prepared;
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqlitePool, SqliteRow};
+use sqlx::{AssertSqlSafe, Column as _, ColumnIndex, Row as _, TypeInfo as _};
+
+use tokio::time::timeout;
+
+use super::StoreError;
+
+/// Longest wait for an answer of a server.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+const CLOSE_MAX: Duration = Duration::from_secs(1);
+
+/// A statement in both dialects.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sql {
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+impl Sql {
+    /// The same text for both; `$1` is the first value.
+    pub(super) const fn same(text: &'static str) -> Self {
+        Self {
+            sqlite: text,
+            postgres: text,
+        }
+    }
+
+    /// A text for each.
+    pub(super) const fn of(sqlite: &'static str, postgres: &'static str) -> Self {
+        Self { sqlite, postgres }
+    }
+}
+
+/// A value that a statement is given.
+#[derive(Clone, Debug)]
+pub(super) enum Value<'a> {
+    Int(Option<i64>),
+    Bool(bool),
+    Text(Option<Cow<'a, str>>),
+    Bytes(Option<Cow<'a, [u8]>>),
+}
+
+macro_rules! value_from {
+    ($($from:ty => |$value:ident| $made:expr;)*) => {$(
+        impl<'a> From<$from> for Value<'a> {
+            fn from($value: $from) -> Self {
+                $made
+            }
+        }
+    )*};
+}
+
+value_from! {
+    i64 => |value| Self::Int(Some(value));
+    u32 => |value| Self::Int(Some(i64::from(value)));
+    u16 => |value| Self::Int(Some(i64::from(value)));
+    u8 => |value| Self::Int(Some(i64::from(value)));
+    Option<i64> => |value| Self::Int(value);
+    bool => |value| Self::Bool(value);
+    &'a str => |value| Self::Text(Some(Cow::Borrowed(value)));
+    Option<&'a str> => |value| Self::Text(value.map(Cow::Borrowed));
+    &'a [u8] => |value| Self::Bytes(Some(Cow::Borrowed(value)));
+    Vec<u8> => |value| Self::Bytes(Some(Cow::Owned(value)));
+    Option<Vec<u8>> => |value| Self::Bytes(value.map(Cow::Owned));
+}
+
+/// A statement with its values.
+#[derive(Clone, Debug)]
+pub(super) struct Query<'a> {
+    text: Text,
+    values: Vec<Value<'a>>,
+    /// Whether the connection keeps it prepared.
+    kept: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Text {
+    Fixed(Sql),
+    /// Put together here, from texts of ours.
+    Made {
+        sqlite: String,
+        postgres: String,
+    },
+}
+
+impl<'a> Query<'a> {
+    pub(super) const fn new(sql: Sql) -> Self {
+        Self {
+            text: Text::Fixed(sql),
+            values: Vec::new(),
+            kept: true,
+        }
+    }
+
+    /// One that more is added to; many such texts would fill a cache with plans of one use.
+    pub(super) fn begin(sql: Sql) -> Self {
+        Self {
+            text: Text::Made {
+                sqlite: sql.sqlite.to_owned(),
+                postgres: sql.postgres.to_owned(),
+            },
+            values: Vec::new(),
+            kept: false,
+        }
+    }
+
+    /// Whether the connection is to keep it prepared.
+    pub(super) fn keep(self, kept: bool) -> Self {
+        Self { kept, ..self }
+    }
+
+    /// The next value.
+    pub(super) fn bind(mut self, value: impl Into<Value<'a>>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    /// More text, the same for both.
+    pub(super) fn push(mut self, more: &'static str) -> Self {
+        self.add(more);
+        self
+    }
+
+    /// The next value, where the text is now.
+    pub(super) fn push_bind(mut self, value: impl Into<Value<'a>>) -> Self {
+        self.values.push(value.into());
+        let place = format!("${}", self.values.len());
+        self.add(&place);
+        self
+    }
+
+    fn add(&mut self, more: &str) {
+        if let Text::Fixed(sql) = self.text {
+            self.text = Self::begin(sql).text;
+        }
+        if let Text::Made { sqlite, postgres } = &mut self.text {
+            sqlite.push_str(more);
+            postgres.push_str(more);
+        }
+    }
+
+    fn sqlite(self) -> Prepared<'a, Sqlite, SqliteArguments> {
+        let query = match self.text {
+            Text::Fixed(sql) => sqlx::query(sql.sqlite),
+            Text::Made { sqlite, .. } => sqlx::query(AssertSqlSafe(sqlite)),
+        };
+        let mut query = query.persistent(self.kept);
+        for value in self.values {
+            query = match value {
+                Value::Int(value) => query.bind(value),
+                Value::Bool(value) => query.bind(value),
+                Value::Text(value) => query.bind(value.map(Cow::into_owned)),
+                Value::Bytes(value) => query.bind(value.map(Cow::into_owned)),
+            };
+        }
+        query
+    }
+
+    fn postgres(self) -> Prepared<'a, Postgres, PgArguments> {
+        let query = match self.text {
+            Text::Fixed(sql) => sqlx::query(sql.postgres),
+            Text::Made { postgres, .. } => sqlx::query(AssertSqlSafe(postgres)),
+        };
+        let mut query = query.persistent(self.kept);
+        for value in self.values {
+            query = match value {
+                Value::Int(value) => query.bind(value),
+                Value::Bool(value) => query.bind(value),
+                Value::Text(value) => query.bind(value.map(Cow::into_owned)),
+                Value::Bytes(value) => query.bind(value.map(Cow::into_owned)),
+            };
+        }
+        query
+    }
+}
+
+/// A row of either.
+pub(super) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+/// What a column can be read as, from either.
+pub(super) trait Read: Sized {
+    fn sqlite<I: ColumnIndex<SqliteRow>>(row: &SqliteRow, column: I) -> sqlx::Result<Self>;
+    fn postgres<I: ColumnIndex<PgRow>>(row: &PgRow, column: I) -> sqlx::Result<Self>;
+}
+
+macro_rules! read_as_it_is {
+    ($($type:ty),*) => {$(
+        impl Read for $type {
+            fn sqlite<I: ColumnIndex<SqliteRow>>(row: &SqliteRow, column: I) -> sqlx::Result<Self> {
+                row.try_get(column)
+            }
+
+            fn postgres<I: ColumnIndex<PgRow>>(row: &PgRow, column: I) -> sqlx::Result<Self> {
+                row.try_get(column)
+            }
+        }
+    )*};
+}
+
+read_as_it_is!(bool, String, Option<String>, Vec<u8>, Option<Vec<u8>>);
+
+impl Read for Option<i64> {
+    fn sqlite<I: ColumnIndex<SqliteRow>>(row: &SqliteRow, column: I) -> sqlx::Result<Self> {
+        row.try_get(column)
+    }
+
+    /// Columns are as narrow as what they hold.
+    fn postgres<I: ColumnIndex<PgRow>>(row: &PgRow, column: I) -> sqlx::Result<Self> {
+        let column = column.index(row)?;
+        match row.column(column).type_info().name() {
+            "INT2" => Ok(row.try_get::<Option<i16>, _>(column)?.map(i64::from)),
+            "INT4" => Ok(row.try_get::<Option<i32>, _>(column)?.map(i64::from)),
+            _ => row.try_get(column),
+        }
+    }
+}
+
+impl Read for i64 {
+    fn sqlite<I: ColumnIndex<SqliteRow>>(row: &SqliteRow, column: I) -> sqlx::Result<Self> {
+        row.try_get(column)
+    }
+
+    fn postgres<I: ColumnIndex<PgRow>>(row: &PgRow, column: I) -> sqlx::Result<Self> {
+        let null = || sqlx::Error::Decode(UnexpectedNullError.into());
+        <Option<Self> as Read>::postgres(row, column)?.ok_or_else(null)
+    }
+}
+
+impl Row {
+    /// A column by its name.
+    pub(super) fn get<T: Read>(&self, column: &str) -> Result<T, StoreError> {
+        Ok(match self {
+            Self::Sqlite(row) => T::sqlite(row, column)?,
+            Self::Postgres(row) => T::postgres(row, column)?,
+        })
+    }
+
+    /// A column by its place, from 0.
+    pub(super) fn at<T: Read>(&self, place: usize) -> Result<T, StoreError> {
+        Ok(match self {
+            Self::Sqlite(row) => T::sqlite(row, place)?,
+            Self::Postgres(row) => T::postgres(row, place)?,
+        })
+    }
+}
+
+/// Connections to either.
+#[derive(Clone, Debug)]
+pub(super) enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+impl Pool {
+    /// Every row.
+    pub(super) async fn all(&self, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
+        Ok(match self {
+            Self::Sqlite(pool) => rows(query.sqlite().fetch_all(pool).await?, Row::Sqlite),
+            Self::Postgres(pool) => rows(
+                within(query.postgres().fetch_all(pool)).await?,
+                Row::Postgres,
+            ),
+        })
+    }
+
+    /// The first row.
+    pub(super) async fn optional(&self, query: Query<'_>) -> Result<Option<Row>, StoreError> {
+        Ok(match self {
+            Self::Sqlite(pool) => query.sqlite().fetch_optional(pool).await?.map(Row::Sqlite),
+            Self::Postgres(pool) => {
+                let row = within(query.postgres().fetch_optional(pool)).await?;
+                row.map(Row::Postgres)
+            }
+        })
+    }
+
+    /// The only row.
+    pub(super) async fn one(&self, query: Query<'_>) -> Result<Row, StoreError> {
+        let row = self.optional(query).await?;
+        row.ok_or(StoreError::Unavailable(sqlx::Error::RowNotFound))
+    }
+
+    /// Does it, and says how many rows it touched.
+    pub(super) async fn run(&self, query: Query<'_>) -> Result<u64, StoreError> {
+        Ok(match self {
+            Self::Sqlite(pool) => query.sqlite().execute(pool).await?.rows_affected(),
+            Self::Postgres(pool) => within(query.postgres().execute(pool))
+                .await?
+                .rows_affected(),
+        })
+    }
+
+    /// Begins to write; nothing is kept without [`Transaction::commit`].
+    pub(super) async fn begin(&self) -> Result<Transaction, StoreError> {
+        Ok(match self {
+            // Otherwise it would take the lock with its first write, and could not wait for it.
+            Self::Sqlite(pool) => Transaction::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pool) => Transaction::Postgres(within(pool.begin()).await?),
+        })
+    }
+
+    /// Waits for what runs, and closes every connection.
+    pub(super) async fn close(&self) {
+        match self {
+            Self::Sqlite(pool) => pool.close().await,
+            // A server that hangs would be waited for without end.
+            Self::Postgres(pool) => drop(timeout(CLOSE_MAX, pool.close()).await),
+        }
+    }
+}
+
+/// All or nothing.
+pub(super) enum Transaction {
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Postgres(sqlx::Transaction<'static, Postgres>),
+}
+
+impl Transaction {
+    /// Every row.
+    pub(super) async fn all(&mut self, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
+        Ok(match self {
+            Self::Sqlite(on) => rows(query.sqlite().fetch_all(&mut **on).await?, Row::Sqlite),
+            Self::Postgres(on) => rows(
+                within(query.postgres().fetch_all(&mut **on)).await?,
+                Row::Postgres,
+            ),
+        })
+    }
+
+    /// The first row.
+    pub(super) async fn optional(&mut self, query: Query<'_>) -> Result<Option<Row>, StoreError> {
+        Ok(match self {
+            Self::Sqlite(on) => {
+                let row = query.sqlite().fetch_optional(&mut **on).await?;
+                row.map(Row::Sqlite)
+            }
+            Self::Postgres(on) => {
+                let row = within(query.postgres().fetch_optional(&mut **on)).await?;
+                row.map(Row::Postgres)
+            }
+        })
+    }
+
+    /// The only row.
+    pub(super) async fn one(&mut self, query: Query<'_>) -> Result<Row, StoreError> {
+        let row = self.optional(query).await?;
+        row.ok_or(StoreError::Unavailable(sqlx::Error::RowNotFound))
+    }
+
+    /// Does it, and says how many rows it touched.
+    pub(super) async fn run(&mut self, query: Query<'_>) -> Result<u64, StoreError> {
+        Ok(match self {
+            Self::Sqlite(on) => query.sqlite().execute(&mut **on).await?.rows_affected(),
+            Self::Postgres(on) => within(query.postgres().execute(&mut **on))
+                .await?
+                .rows_affected(),
+        })
+    }
+
+    /// Keeps it.
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(on) => on.commit().await?,
+            Self::Postgres(on) => within(on.commit()).await?,
+        }
+        Ok(())
+    }
+}
+
+fn rows<R>(rows: Vec<R>, made: fn(R) -> Row) -> Vec<Row> {
+    rows.into_iter().map(made).collect()
+}
+
+/// A server may take a question and never answer: that is to be away.
+pub(super) async fn within<T>(
+    asked: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    match timeout(ANSWER_MAX, asked).await {
+        Ok(answer) => answer,
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
+    }
+}
