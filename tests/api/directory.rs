@@ -9,7 +9,7 @@ use std::process::Command;
 
 use reqwest::Method;
 
-use crate::harness::{Server, client, cupel, for_anybody, run};
+use crate::harness::{Server, client, cupel, cupel_on_file, for_anybody, run};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -112,7 +112,7 @@ fn what_it_makes_is_for_its_owner_alone_whatever_the_umask() {
     let mut command = Command::new("sh");
     command
         .args(["-c", "umask 000; exec \"$@\"", "sh"])
-        .arg(cupel().get_program())
+        .arg(cupel_on_file().get_program())
         .args(["serve", "--listen=127.0.0.1:0", "--control=127.0.0.1:0"])
         .arg("--data")
         .arg(&data);
@@ -138,7 +138,7 @@ fn commands_work_on_the_directory_that_the_server_is_configured_with() {
     let elsewhere = own.path().join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     let create = |with: &mut dyn FnMut(&mut Command)| {
-        let mut command = cupel();
+        let mut command = cupel_on_file();
         command
             .args(["keys", "create", "--name", "n", "--scope", "admin"])
             .current_dir(&elsewhere);
@@ -161,7 +161,12 @@ fn commands_work_on_the_directory_that_the_server_is_configured_with() {
         }),
     ];
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
-    let server = Server::start(&data, &[]);
+    let mut command = cupel_on_file();
+    command
+        .args(["serve", "--listen=127.0.0.1:0", "--control=127.0.0.1:0"])
+        .arg("--config")
+        .arg(&file);
+    let server = Server::spawn(command, &data, client());
     for key in keys {
         assert_eq!(server.api_as(&key, Method::GET, "/keys", None).0, 200);
     }

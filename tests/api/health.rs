@@ -59,7 +59,7 @@ fn a_server_that_is_well_says_so_in_a_word_and_in_full() {
 
 #[test]
 fn a_store_that_is_away_is_named_and_the_rest_is_well() {
-    let server = Server::new();
+    let server = Server::on_file();
     let (here, away) = (server.data.join("cupel.sqlite"), server.data.join("away"));
     std::fs::rename(&here, &away).unwrap();
     eventually(
@@ -98,7 +98,7 @@ fn a_store_that_is_away_is_named_and_the_rest_is_well() {
 
 #[test]
 fn a_store_that_is_away_at_the_start_is_opened_later_even_while_settling_is_paused() {
-    let mut server = Server::new();
+    let mut server = Server::on_file();
     server.campaign();
     assert_eq!(server.get("/robots.txt").status(), 200);
     server.stop();

@@ -40,6 +40,7 @@ mod journal_command;
 mod metrics;
 mod monitoring;
 mod pages;
+mod postgres;
 mod readme;
 mod redirects;
 mod requests;

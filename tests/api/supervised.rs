@@ -189,7 +189,7 @@ fn a_hangup_while_it_starts_ends_nothing() {
 
 #[test]
 fn files_that_may_not_grow_cost_no_redirect() {
-    let server = Server::new();
+    let server = Server::on_file();
     server.post(
         "/short-links",
         json!({"url": "https://a.example/", "code": "go"}),

@@ -20,7 +20,7 @@ use reqwest::blocking::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 
 pub use minted::{Minted, damaged};
-pub use process::{answer_once, cupel, for_anybody, run};
+pub use process::{answer_once, cupel, cupel_on_file, for_anybody, postgres, run};
 use process::{free_ports, log, log_file};
 
 /// Longest wait for something that takes a second.
@@ -74,6 +74,8 @@ pub struct Server {
     pub control: String,
     pub key: String,
     pub client: Client,
+    /// What it was started by.
+    binary: fn() -> Command,
     _own: Option<tempfile::TempDir>,
 }
 
@@ -94,15 +96,32 @@ impl Server {
         server
     }
 
+    /// On a new directory, with its store in a file of that.
+    pub fn on_file() -> Self {
+        let own = tempfile::tempdir().unwrap();
+        let data = own.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(data.join("cupel.toml"), "[settle]\nwindow_seconds = 1\n").unwrap();
+        let mut server = Self::start_by(cupel_on_file, &data, &[]);
+        server._own = Some(own);
+        server
+    }
+
     /// On a directory that may have been used before.
     pub fn start(data: &Path, flags: &[&str]) -> Self {
-        let mut command = cupel();
+        Self::start_by(cupel, data, flags)
+    }
+
+    fn start_by(binary: fn() -> Command, data: &Path, flags: &[&str]) -> Self {
+        let mut command = binary();
         command
             .arg("serve")
             .args(["--data", data.to_str().unwrap()])
             .args(free_ports(flags))
             .args(flags);
-        Self::spawn(command, data, client())
+        let mut server = Self::spawn(command, data, client());
+        server.binary = binary;
+        server
     }
 
     /// By a command that serves this directory, and asked by this client.
@@ -147,6 +166,7 @@ impl Server {
             control,
             key: String::new(),
             client,
+            binary: cupel,
             _own: None,
         };
         eventually(
@@ -166,7 +186,7 @@ impl Server {
         let own = self._own.take();
         let data = self.data.clone();
         let key = std::mem::take(&mut self.key);
-        *self = Self::start(&data, &[]);
+        *self = Self::start_by(self.binary, &data, &[]);
         self._own = own;
         self.key = key;
     }

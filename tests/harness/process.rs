@@ -9,9 +9,29 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+/// Names the PostgreSQL server that everything is to be run on, without a database.
+const ON_POSTGRES: &str = "CUPEL_TEST_POSTGRES";
+
 /// The binary under test.
 pub fn cupel() -> Command {
+    let binary = env!("CARGO_BIN_EXE_cupel");
+    let Some(server) = std::env::var_os(ON_POSTGRES) else {
+        return cupel_on_file();
+    };
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/harness/on-postgres");
+    let mut command = unnamed(Command::new(script));
+    command.arg(binary).env(ON_POSTGRES, server);
+    command
+}
+
+/// The same with its store in a file, for what is about that file.
+pub fn cupel_on_file() -> Command {
     unnamed(Command::new(env!("CARGO_BIN_EXE_cupel")))
+}
+
+/// The PostgreSQL server that everything is run on, if it is.
+pub fn postgres() -> Option<String> {
+    std::env::var(ON_POSTGRES).ok()
 }
 
 /// Without what the environment would say to it.

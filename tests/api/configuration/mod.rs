@@ -8,7 +8,7 @@ use std::process::Command;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{Server, cupel, eventually, run};
+use crate::harness::{Server, cupel, cupel_on_file, eventually, run};
 use wrong::{WRONG, Wrong};
 
 #[test]
@@ -46,7 +46,7 @@ fn what_is_printed_is_a_configuration_that_says_the_same() {
     )
     .unwrap();
     let print = |file: &std::path::Path| {
-        let (code, out, err) = run(cupel()
+        let (code, out, err) = run(cupel_on_file()
             .args(["config", "print", "--config", file.to_str().unwrap()])
             .args(["--set", "face.sender=We \"and\" you"]));
         assert_eq!((code, err.as_str()), (0, ""));
@@ -59,9 +59,11 @@ fn what_is_printed_is_a_configuration_that_says_the_same() {
     assert!(
         once.contains("keep_hours = \"2 days\"") && once.contains("act_hosts = [\"a.example\"]")
     );
-    let (code, docs, _) = run(cupel().args(["config", "docs"]));
+    let (code, docs, _) = run(cupel_on_file().args(["config", "docs"]));
     fs::write(&again, docs).unwrap();
-    let (checked, out, err) = run(cupel().args(["config", "check", "--config"]).arg(&again));
+    let (checked, out, err) = run(cupel_on_file()
+        .args(["config", "check", "--config"])
+        .arg(&again));
     assert_eq!((code, checked, err.as_str()), (0, 0, ""));
     assert!(out.starts_with("ok: 0 of "), "{out}");
 }

@@ -1,0 +1,189 @@
+//! What only a store on another machine can do: go away, hang, refuse. `./test` runs all suites on
+//! PostgreSQL too, and these with them; without `CUPEL_TEST_POSTGRES` there is none to go away.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::harness::{Server, client, cupel, cupel_on_file, eventually, postgres, run};
+
+const THROUGH: u8 = 0;
+const CUT: u8 = 1;
+const HANG: u8 = 2;
+
+/// The way to the database server: it leads there, nowhere, or goes dead.
+struct Way {
+    state: Arc<AtomicU8>,
+    place: String,
+}
+
+impl Way {
+    /// To the server of this URL.
+    fn to(url: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = listener.local_addr().unwrap().to_string();
+        let state = Arc::new(AtomicU8::new(THROUGH));
+        let server = url.rsplit_once('@').unwrap().1.to_owned();
+        let shared = Arc::clone(&state);
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                if shared.load(Ordering::Relaxed) != CUT {
+                    let there = TcpStream::connect(&server).unwrap();
+                    pass(
+                        client.try_clone().unwrap(),
+                        there.try_clone().unwrap(),
+                        &shared,
+                    );
+                    pass(there, client, &shared);
+                }
+            }
+        });
+        Self { state, place }
+    }
+
+    fn set(&self, state: u8) {
+        self.state.store(state, Ordering::Relaxed);
+    }
+}
+
+/// Hands over what comes, as long as the way is there.
+fn pass(mut from: TcpStream, mut to: TcpStream, state: &Arc<AtomicU8>) {
+    let state = Arc::clone(state);
+    // A state that changes is heeded soon, also where nothing comes.
+    from.set_read_timeout(Some(std::time::Duration::from_millis(20)))
+        .unwrap();
+    std::thread::spawn(move || {
+        let mut bytes = [0; 16 << 10];
+        loop {
+            match (state.load(Ordering::Relaxed), from.read(&mut bytes)) {
+                (CUT, _) | (_, Ok(0)) => break,
+                (THROUGH, Ok(read)) if to.write_all(&bytes[..read]).is_err() => break,
+                // What comes while it hangs is lost, and so is the connection for good.
+                (HANG, Ok(_)) => {}
+                _ => {}
+            }
+        }
+        drop(from.shutdown(std::net::Shutdown::Both));
+        drop(to.shutdown(std::net::Shutdown::Both));
+    });
+}
+
+fn database(server: &str, name: &str) {
+    let made = Command::new("psql")
+        .args(["-qX", &format!("{server}/postgres")])
+        .args(["-c", &format!("CREATE DATABASE {name}")])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+}
+
+#[test]
+fn a_database_that_goes_away_or_hangs_costs_no_redirect_and_no_hit() {
+    let Some(url) = postgres() else { return };
+    let way = Way::to(&url);
+    let name = format!("away_{}", std::process::id());
+    database(&url, &name);
+    let own = tempfile::tempdir().unwrap();
+    let data = own.path().join("data");
+    let mut command = cupel();
+    command
+        .args(["serve", "--listen=127.0.0.1:0", "--control=127.0.0.1:0"])
+        .arg("--data")
+        .arg(&data)
+        .env(
+            "CUPEL_STORE",
+            format!("postgres://cupel@{}/{name}", way.place),
+        );
+    let server = Server::spawn(command, &data, client());
+    server.post(
+        "/short-links",
+        json!({"url": "https://a.example/", "code": "go"}),
+    );
+    let total = || server.read("/short-links/go/stats")["raw"]["clicks"]["total"].clone();
+    let hit = || assert_eq!(server.get("/go").status(), 302);
+    let status = |path: &str| server.api(Method::GET, path, None).0;
+    let mut clicks = 0;
+    for state in [CUT, HANG] {
+        hit();
+        clicks += 1;
+        eventually("counted", total, |total| *total == clicks);
+        way.set(state);
+        eventually("away", || status("/campaigns"), |status| *status == 503);
+        for _ in 0..50 {
+            hit();
+            clicks += 1;
+        }
+        assert_eq!(status("/campaigns"), 503);
+        way.set(THROUGH);
+        eventually("back", || status("/campaigns"), |status| *status == 200);
+        eventually("counted", total, |total| *total == clicks);
+    }
+}
+
+#[test]
+fn what_a_database_refuses_is_said_in_one_line() {
+    let Some(url) = postgres() else { return };
+    let place = url.rsplit_once('@').unwrap().1;
+    let name = format!("refused_{}", std::process::id());
+    database(&url, &name);
+    let sql = |text: &str| {
+        let done = Command::new("psql")
+            .args(["-qX", &format!("{url}/{name}"), "-c", text])
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{done:?}");
+    };
+    let role = format!("poor_{}", std::process::id());
+    sql(&format!("CREATE ROLE {role} LOGIN"));
+    let refused = |store: String| {
+        let own = tempfile::tempdir().unwrap();
+        let data = own.path().join("data");
+        let mut command = cupel_on_file();
+        command
+            .args(["keys", "create", "--name", "n", "--scope", "read", "--data"])
+            .arg(&data)
+            .env("CUPEL_STORE", store);
+        let (code, out, err) = run(&mut command);
+        assert_eq!((code, out.as_str()), (75, ""), "{err}");
+        err
+    };
+    for (store, says) in [
+        (
+            format!("postgres://cupel@{place}/nowhere"),
+            "database \"nowhere\" does not exist",
+        ),
+        (
+            format!("postgres://nobody@{place}/{name}"),
+            "role \"nobody\" does not exist",
+        ),
+        (
+            format!("postgres://{role}@{place}/{name}"),
+            "permission denied",
+        ),
+        (
+            format!("postgres://cupel:secret@{place}/{name}?sslmode=require"),
+            "server does not support TLS",
+        ),
+        (
+            format!("postgres://cupel:secret@127.0.0.1:1/{name}"),
+            "Connection refused",
+        ),
+    ] {
+        let said = refused(store);
+        assert!(
+            said.contains(says) && !said.contains("secret"),
+            "{says}: {said}"
+        );
+    }
+    sql("CREATE TABLE _sqlx_migrations (of_something_else integer)");
+    let said = refused(format!("postgres://cupel@{place}/{name}"));
+    assert!(said.contains("migrations of something else"), "{said}");
+    sql("DROP TABLE _sqlx_migrations; CREATE TABLE hits (of_something_else integer)");
+    let said = refused(format!("postgres://cupel@{place}/{name}"));
+    assert!(said.contains("tables of something else"), "{said}");
+}
