@@ -11,7 +11,7 @@ use std::path::Path;
 /// single process owns.
 ///
 /// # Errors
-/// The file is as it was.
+/// The file is as it was; or it is the new one, and a power cut may bring back the old.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");

@@ -204,7 +204,7 @@ impl Replacement {
         match linked.map_err(|error| (error.kind(), error)) {
             Ok(()) => Ok(()),
             Err((ErrorKind::AlreadyExists, _)) => Err(is_there(&self.place)),
-            // A file system without links.
+            // A file system without links: what comes in this moment is lost.
             Err(_) if !self.place.exists() => self.take_place(),
             Err((_, error)) => Err(cannot_make(&self.place, &error)),
         }

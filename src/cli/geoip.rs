@@ -47,7 +47,8 @@ impl Geoip {
             source,
             json,
         } = self;
-        let table = network::is_table(&out);
+        // Who reads a pipe before it is written waits for ever.
+        let table = !is_stream(&out) && network::is_table(&out);
         if !(force || table || is_stream(&out) || !out.exists()) {
             return Err(is_there(&out).and("it is no table made by this command"));
         }

@@ -263,6 +263,12 @@ fn the_network_table_is_built_from_csv_and_swapped_when_it_changes() {
         |log| log.matches("took over a new").count() >= 1,
     );
     assert_eq!(hit(4)["asn"], 64_502);
+    let piped = cupel()
+        .args(["geoip", "build", "--out", "/dev/stdout"])
+        .args(["--ipv4", &path("4.csv"), "--ipv6", &path("6.csv")])
+        .output()
+        .unwrap();
+    assert_eq!(piped.stdout, fs::read(&table).unwrap());
     let (code, _, err) = run(Command::new(env!("CARGO_BIN_EXE_cupel")).args([
         "geoip",
         "build",
