@@ -17,6 +17,7 @@ mod setting;
 mod tests;
 mod units;
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -172,7 +173,7 @@ impl TrustedProxies {
 }
 
 /// A key's value and where it comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Value {
     /// Name of the key.
     pub key: &'static str,
@@ -180,6 +181,8 @@ pub struct Value {
     pub value: Option<String>,
     /// Where it was written.
     pub origin: Origin,
+    /// As it was written, passwords and all.
+    written: Option<Written>,
 }
 
 impl Value {
@@ -197,23 +200,58 @@ impl Value {
         let value = layers.written(&key.name).map(|written| match written {
             Written::One(text) => scalar(&masked(text)),
             Written::Many(items) => {
-                let items: Vec<_> = items.iter().map(|item| quoted(item)).collect();
+                let items: Vec<_> = items.iter().map(|item| quoted(&masked(item))).collect();
                 format!("[{}]", items.join(", "))
             }
         });
         Self {
             key: &key.name,
             value,
+            written: layers.written(&key.name).cloned(),
             origin: layers.origin(&key.name),
         }
     }
+
+    /// Whether the same was written, what is not shown among it.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self.written == other.written
+    }
 }
 
-/// A value that may be shown: a URL without its password.
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.value.as_deref().unwrap_or("not set");
+        write!(f, "{} = {value} ({})", self.key, self.origin)
+    }
+}
+
+/// A value that may be shown: a URL without its password, which stands before the host or among the
+/// parameters.
 fn masked(text: &str) -> String {
-    let url = Url::parse(text).ok().filter(|url| url.password().is_some());
-    let masked = url.and_then(|mut url| url.set_password(Some("***")).is_ok().then_some(url));
-    masked.map_or_else(|| text.to_owned(), String::from)
+    const MASK: &str = "***";
+    let is_password = |name: &str| name == "password";
+    let Ok(mut url) = Url::parse(text) else {
+        return text.to_owned();
+    };
+    let parameter = url.query_pairs().any(|(name, _)| is_password(&name));
+    if url.password().is_none() && !parameter {
+        return text.to_owned();
+    }
+    if url.password().is_some() && url.set_password(Some(MASK)).is_err() {
+        return MASK.to_owned();
+    }
+    if parameter {
+        let pairs = url.query_pairs().into_owned();
+        let pairs: Vec<_> = pairs
+            .map(|(name, value)| match is_password(&name) {
+                true => (name, MASK.to_owned()),
+                false => (name, value),
+            })
+            .collect();
+        url.query_pairs_mut().clear().extend_pairs(pairs);
+    }
+    String::from(url)
 }
 
 /// Names of the sockets that systemd passes, in their order.

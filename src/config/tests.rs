@@ -255,3 +255,27 @@ fn a_variable_that_is_no_text_is_refused() {
     let line = "configuration: CUPEL_TRUSTED_PROXIES: trusted_proxies: is not UTF-8";
     assert_eq!(said, line);
 }
+
+#[test]
+fn a_password_is_not_shown_and_its_change_is_seen() {
+    let store = |url: &str| load(&format!("store = {url:?}\n"), &[], &[]).unwrap();
+    for (url, shown) in [
+        ("postgres://u:s3cret@h/d", "postgres://u:***@h/d"),
+        (
+            "postgres:///d?host=/run&password=s3cret&user=u",
+            "postgres:///d?host=%2Frun&password=***&user=u",
+        ),
+        ("postgres://h/d", "postgres://h/d"),
+    ] {
+        let config = store(url);
+        assert_eq!(value(&config, "store").unwrap(), format!("{shown:?}"));
+        assert_eq!(config.store.as_deref(), Some(url));
+        assert!(!format!("{:?}", config.values).contains("s3cret"));
+    }
+    let said = load("store = 'mysql://u:s3cret@h/d'", &[], &[]).unwrap_err();
+    assert!(!said.to_string().contains("s3cret"), "{said}");
+    let place = |config: &Config| config.values.iter().position(|it| it.key == "store");
+    let (one, other) = (store("postgres://u:a@h/d"), store("postgres://u:b@h/d"));
+    let of = |config: &Config| config.values[place(config).unwrap()].clone();
+    assert!(!of(&one).says_the_same(&of(&other)) && of(&one).says_the_same(&of(&one)));
+}

@@ -120,10 +120,10 @@ pub fn export_reload(at: Micros, taken_over: bool) {
 fn compare(last: &[Value], now: &[Value], start: &[Value]) -> Reloaded {
     let mut reloaded = Reloaded::default();
     for (((key, last), now), start) in keys().iter().zip(last).zip(now).zip(start) {
-        if key.reloaded && last.value != now.value {
+        if key.reloaded && !last.says_the_same(now) {
             reloaded.changed.push(now.key);
         }
-        if !key.reloaded && start.value != now.value {
+        if !key.reloaded && !start.says_the_same(now) {
             reloaded.restart.push(now.key);
         }
     }
