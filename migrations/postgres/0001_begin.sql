@@ -1,5 +1,4 @@
--- Schema version 1 for PostgreSQL. What each table and column means, and how many bytes it costs, is
--- in docs/data-model.md. Times are microseconds since the Unix epoch; codes are those of src/domain
+-- Schema version 1 for PostgreSQL. What each table and column means is in docs/data-model.md. Times are microseconds since the Unix epoch; codes are those of src/domain
 -- (coded enums) and never change. Columns stand in the order of their sizes: nothing is padded.
 
 CREATE TABLE tenants (

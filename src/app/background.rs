@@ -2,6 +2,7 @@
 //! store again.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -59,6 +60,9 @@ impl JournalThreads {
     }
 }
 
+/// Longest that a start waits for a database server.
+const STORE_OPEN_MAX: Duration = Duration::from_secs(5);
+
 /// Settles, and opens the store again whenever it has gone.
 pub(super) async fn settle_loop(
     parts: actix::Data<Parts>,
@@ -74,7 +78,8 @@ pub(super) async fn settle_loop(
         if expired.is_none_or(|at| at.elapsed() >= EXPIRE_EVERY) {
             // Also while the store is away: addresses must not outlive their time.
             expired = Some(Instant::now());
-            expire(&parts, settled_to, now).await;
+            expire(&parts, settled_to, now);
+            until_stopped(&stop, prepare_store(&parts, now)).await;
         }
         let lost = parts.journal.pages_lost();
         if lost > pages_lost && parts.journal.refusing().is_none() {
@@ -84,28 +89,26 @@ pub(super) async fn settle_loop(
         }
         let Some(store) = parts.store.load_full() else {
             stop.wait_for(STORE_RETRY).await;
-            reopen_store(&parts).await;
+            until_stopped(&stop, reopen_store(&parts)).await;
             continue;
         };
         if parts.live.load().settle_paused {
             stop.wait_for(STORE_RETRY).await;
             continue;
         }
-        match round(&parts, &mut settler, &store, now).await {
-            Ok(progress) => {
+        let round = round(&parts, &mut settler, &store, now);
+        match until_stopped(&stop, round).await {
+            None => break,
+            Some(Ok(progress)) => {
                 settled_to = progress.position;
                 if !progress.more {
                     stop.wait_for(SETTLE_EVERY).await;
                 }
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 metrics::counter!("cupel_settle_errors_total").increment(1);
                 tracing::warn!(%error, "app: settling failed; hits wait in the journal");
-                if store
-                    .check()
-                    .await
-                    .is_err_and(|error| !store.is_busy(&error))
-                {
+                if until_stopped(&stop, has_gone(&store, &error)).await == Some(true) {
                     parts.store.store(None);
                     store.close().await;
                 }
@@ -167,16 +170,47 @@ pub(super) async fn last_settle(parts: &Parts, settler: &mut Settler) {
     }
 }
 
-async fn expire(parts: &Parts, settled_to: u64, now: Micros) {
-    if let Some(store) = parts.store.load_full() {
-        match store.bytes().await {
-            Ok(bytes) => parts.settling.set_store_bytes(bytes),
-            Err(error) => tracing::debug!(%error, "app: the store's size is not known"),
-        }
-        if let Err(error) = store.look_ahead(now).await {
-            tracing::warn!(%error, "app: the store is not ready for the next days");
+/// Waits for it; once everything is to stop only for as long as the last settling may take, since a
+/// database may hang.
+async fn until_stopped<T>(stop: &Stop, asked: impl Future<Output = T>) -> Option<T> {
+    let patience = async {
+        stop.wait().await;
+        rt::time::sleep(LAST_SETTLE_MAX).await;
+    };
+    tokio::select! {
+        answer = asked => Some(answer),
+        () = patience => None,
+    }
+}
+
+/// Whether the store is to be opened anew after this error.
+async fn has_gone(store: &Store, error: &SettleError) -> bool {
+    match error {
+        SettleError::Store(StoreError::Position { .. }) => false,
+        // A server may answer who reads, and refuse who writes, as a standby does.
+        SettleError::Store(_) if store.is_remote() => true,
+        _ => {
+            let checked = store.check().await;
+            checked.is_err_and(|error| !store.is_busy(&error))
         }
     }
+}
+
+/// What the store needs now and then.
+async fn prepare_store(parts: &Parts, now: Micros) {
+    let Some(store) = parts.store.load_full() else {
+        return;
+    };
+    match store.bytes().await {
+        Ok(bytes) => parts.settling.set_store_bytes(bytes),
+        Err(error) => tracing::debug!(%error, "app: the store's size is not known"),
+    }
+    if let Err(error) = store.look_ahead(now).await {
+        tracing::warn!(%error, "app: the store is not ready for the next days");
+    }
+}
+
+fn expire(parts: &Parts, settled_to: u64, now: Micros) {
     if let Err(error) = parts.journal.expire(settled_to, now) {
         tracing::warn!(%error, "app: old segments could not be deleted");
     }
@@ -189,7 +223,7 @@ async fn close_store(parts: &Parts) {
         return;
     };
     store.close().await;
-    if Store::is_held(&parts.config.data) {
+    if !store.is_remote() && Store::is_held(&parts.config.data) {
         tracing::error!(
             "app: the disk had refused pages, and another process has the database open; close it, \
              and start cupel again, or what that process reads or copies may be wrong"
@@ -212,8 +246,19 @@ pub(super) fn place(config: &Config) -> Place {
     }
 }
 
+/// Opens the store before anybody is answered; one that is a server may not keep readers waiting.
+pub(super) async fn open_store_at_start(parts: &Parts) -> anyhow::Result<()> {
+    if parts.config.store.is_none() {
+        return Ok(open_store(parts).await?);
+    }
+    match rt::time::timeout(STORE_OPEN_MAX, open_store(parts)).await {
+        Ok(opened) => Ok(opened?),
+        Err(_) => anyhow::bail!("the database does not answer in time; it is asked again"),
+    }
+}
+
 /// Opens the store and takes over what it knows.
-pub(super) async fn open_store(parts: &Parts) -> Result<(), StoreError> {
+async fn open_store(parts: &Parts) -> Result<(), StoreError> {
     let now = parts.clock.now();
     let store = Store::open(&place(&parts.config), now).await?;
     let rules = &parts.rules;

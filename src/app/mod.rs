@@ -41,7 +41,7 @@ use crate::shutdown::Stop;
 use crate::store::Scope;
 use crate::web::{self, LastReload, NewKey, Pages, Parts};
 
-use background::{JournalThreads, LAST_SETTLE_MAX, last_settle, open_store, settle_loop};
+use background::{JournalThreads, LAST_SETTLE_MAX, last_settle, open_store_at_start, settle_loop};
 use directory::{COMMAND_SOCKET, CONTROL_SOCKET, control_socket, remove_socket};
 
 use certified::Certified;
@@ -140,8 +140,9 @@ impl App {
             _lock: lock,
         };
         app.parts.settling.current(app.parts.started_at);
-        if let Err(error) = open_store(&app.parts).await {
-            tracing::error!(%error, "app: no store yet; links come from the local copy");
+        if let Err(error) = open_store_at_start(&app.parts).await {
+            let error = format!("{error:#}");
+            tracing::error!(error, "app: no store yet; links come from the local copy");
         }
         Ok(app)
     }

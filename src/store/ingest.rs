@@ -8,10 +8,10 @@ use crate::domain::message::{MessageId, RecipientKey};
 use crate::domain::record::{Hit, Target};
 use crate::domain::time::Micros;
 
+use super::connections::Pool;
 use super::edges::Position;
 use super::events::StoredHit;
 use super::messages::MessageState;
-use super::sql::Pool;
 use super::{Store, StoreError, unsigned};
 use super::{postgres, sqlite};
 

@@ -7,7 +7,8 @@ use crate::domain::destination::Destination;
 use crate::domain::time::Micros;
 
 use super::campaigns::CampaignRow;
-use super::sql::{Query, Row, Sql, Transaction};
+use super::connections::Transaction;
+use super::sql::{Query, Row, Sql};
 use super::{Store, StoreError, narrow};
 
 /// A link as it is stored.
@@ -55,7 +56,7 @@ pub struct LinkEdit {
 
 const ALL_LINKS: Sql = Sql::same(
     "SELECT campaign, number, kind, action, url, label, disabled_at
-    FROM links ORDER BY campaign, number",
+    FROM links WHERE (campaign, number) > ($1, $2) ORDER BY campaign, number LIMIT $3",
 );
 
 const LINKS: Sql = Sql::same(
@@ -73,6 +74,17 @@ const INSERT_LINK: Sql = Sql::same(
     (campaign, number, kind, action, url, label, created_at, disabled_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
 );
+
+const LOCK: Sql = Sql::of(
+    "SELECT id FROM campaigns WHERE id = $1",
+    "SELECT id FROM campaigns WHERE id = $1 FOR UPDATE",
+);
+
+const NUMBER_ON: &str = "SELECT setval(pg_get_serial_sequence('campaigns', 'id'), max(id))
+    FROM campaigns HAVING max(id) IS NOT NULL";
+
+/// Links read in one go.
+const PAGE_LINKS: u32 = 20_000;
 
 /// Links of one campaign.
 const LINKS_PER_CAMPAIGN_MAX: usize = 20_000;
@@ -92,6 +104,8 @@ impl Store {
     ) -> Result<Vec<LinkRow>, StoreError> {
         let id = i64::from(campaign.get());
         let mut transaction = self.writer()?.begin().await?;
+        // Numbers are given by one at a time: SQLite has one that writes.
+        transaction.optional(Query::new(LOCK).bind(id)).await?;
         let rows = transaction.all(Query::new(LINKS).bind(id)).await?;
         let rows = rows.iter().map(link).collect::<Result<Vec<_>, _>>()?;
         let mut next = rows.last().map_or(0, |last| last.number.get());
@@ -133,7 +147,9 @@ impl Store {
                 label: new.label.clone(),
                 disabled_at: None,
             };
-            insert_link(&mut transaction, &row, now).await?;
+            if insert_link(&mut transaction, &row, now).await? != 1 {
+                return Err(StoreError::Conflict("a link of this number"));
+            }
             known.insert(wanted, row.clone());
             registered.push(row);
         }
@@ -155,12 +171,17 @@ impl Store {
     /// # Errors
     /// The store is not available.
     pub async fn all_links(&self) -> Result<Vec<LinkRow>, StoreError> {
-        self.readers
-            .all(Query::new(ALL_LINKS))
-            .await?
-            .iter()
-            .map(link)
-            .collect()
+        let (mut all, mut after) = (Vec::new(), (0, 0));
+        loop {
+            let query = Query::new(ALL_LINKS).bind(after.0).bind(after.1);
+            let rows = self.readers.all(query.bind(PAGE_LINKS)).await?;
+            let links = rows.iter().map(link).collect::<Result<Vec<_>, _>>()?;
+            let Some(last) = links.last() else {
+                return Ok(all);
+            };
+            after = (last.campaign.get(), last.number.get());
+            all.extend(links);
+        }
     }
 
     /// Changes a link; `None` if there is none.
@@ -233,6 +254,7 @@ impl Store {
         for row in links {
             insert_link(&mut transaction, row, now).await?;
         }
+        transaction.number_on(NUMBER_ON).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -243,7 +265,8 @@ fn key(row: &LinkRow) -> (LinkKind, String) {
     (row.kind, row.destination.as_str().to_owned())
 }
 
-async fn insert_link(on: &mut Transaction, row: &LinkRow, now: Micros) -> Result<(), StoreError> {
+/// How many rows it made: none where the number is taken.
+async fn insert_link(on: &mut Transaction, row: &LinkRow, now: Micros) -> Result<u64, StoreError> {
     on.run(
         Query::new(INSERT_LINK)
             .bind(i64::from(row.campaign.get()))
@@ -255,8 +278,7 @@ async fn insert_link(on: &mut Transaction, row: &LinkRow, now: Micros) -> Result
             .bind(now.get())
             .bind(row.disabled_at.map(Micros::get)),
     )
-    .await?;
-    Ok(())
+    .await
 }
 
 fn link(row: &Row) -> Result<LinkRow, StoreError> {

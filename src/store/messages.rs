@@ -10,7 +10,8 @@ use crate::domain::message::{MessageId, RecipientKey};
 use crate::domain::record::take;
 use crate::domain::time::Micros;
 
-use super::sql::{Pool, Query, Row, Sql};
+use super::connections::Pool;
+use super::sql::{Query, Row, Sql};
 use super::{Store, StoreError, narrow, postgres};
 
 /// Messages asked for in one statement.

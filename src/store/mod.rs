@@ -2,6 +2,7 @@
 //! written for both databases side by side ([`sql::Sql`]).
 
 mod campaigns;
+mod connections;
 mod edges;
 mod events;
 mod ingest;
@@ -21,7 +22,8 @@ use std::path::{Path, PathBuf};
 use crate::domain::campaign::{PrivacyLevel, TenantId};
 use crate::domain::time::Micros;
 
-use sql::{Pool, Query, Sql};
+use connections::Pool;
+use sql::{Query, Sql};
 use sqlite::File;
 
 pub use campaigns::{CampaignEdit, CampaignRow};
@@ -194,6 +196,12 @@ impl Store {
     pub fn is_busy(&self, error: &StoreError) -> bool {
         self.file.is_some()
             && matches!(error, StoreError::Unavailable(error) if sqlite::is_busy(error))
+    }
+
+    /// Whether it is a server, and not a file here.
+    #[must_use]
+    pub const fn is_remote(&self) -> bool {
+        self.file.is_none()
     }
 
     /// Closes the connections; waits for what runs.

@@ -41,8 +41,8 @@ pub(crate) enum Fault {
 impl Store {
     /// Lets a fault come; it takes the place of an earlier one of its kind.
     pub(crate) async fn let_fail(&self, fault: Fault) -> Result<(), StoreError> {
-        let super::sql::Pool::Sqlite(writer) = &self.writer else {
-            return Ok(());
+        let super::connections::Pool::Sqlite(writer) = &self.writer else {
+            return Err(StoreError::Unreadable("database to let fail"));
         };
         let mut connection = writer.acquire().await?;
         let mut handle = connection.lock_handle().await?;

@@ -45,6 +45,9 @@ const ONE: Sql = Sql::same(
     FROM short_links WHERE code = $1",
 );
 
+const NUMBER_ON: &str = "SELECT setval(pg_get_serial_sequence('short_links', 'id'), max(id))
+    FROM short_links HAVING max(id) IS NOT NULL";
+
 impl Store {
     /// Makes a short link.
     ///
@@ -152,6 +155,7 @@ impl Store {
                 )
                 .await?;
         }
+        transaction.number_on(NUMBER_ON).await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -6,9 +6,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use sqlx::error::UnexpectedNullError;
-use sqlx::postgres::{PgArguments, PgPool, PgRow, Postgres};
+use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::query::Query as Prepared;
-use sqlx::sqlite::{Sqlite, SqliteArguments, SqlitePool, SqliteRow};
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, Column as _, ColumnIndex, Row as _, TypeInfo as _};
 
 use tokio::time::timeout;
@@ -17,7 +17,6 @@ use super::StoreError;
 
 /// Longest wait for an answer of a server.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
-const CLOSE_MAX: Duration = Duration::from_secs(1);
 
 /// A statement in both dialects.
 #[derive(Clone, Copy, Debug)]
@@ -149,7 +148,7 @@ impl<'a> Query<'a> {
         }
     }
 
-    fn sqlite(self) -> Prepared<'a, Sqlite, SqliteArguments> {
+    pub(super) fn sqlite(self) -> Prepared<'a, Sqlite, SqliteArguments> {
         let query = match self.text {
             Text::Fixed(sql) => sqlx::query(sql.sqlite),
             Text::Made { sqlite, .. } => sqlx::query(AssertSqlSafe(sqlite)),
@@ -166,7 +165,7 @@ impl<'a> Query<'a> {
         query
     }
 
-    fn postgres(self) -> Prepared<'a, Postgres, PgArguments> {
+    pub(super) fn postgres(self) -> Prepared<'a, Postgres, PgArguments> {
         let query = match self.text {
             Text::Fixed(sql) => sqlx::query(sql.postgres),
             Text::Made { postgres, .. } => sqlx::query(AssertSqlSafe(postgres)),
@@ -255,133 +254,6 @@ impl Row {
             Self::Postgres(row) => T::postgres(row, place)?,
         })
     }
-}
-
-/// Connections to either.
-#[derive(Clone, Debug)]
-pub(super) enum Pool {
-    Sqlite(SqlitePool),
-    Postgres(PgPool),
-}
-
-impl Pool {
-    /// Every row.
-    pub(super) async fn all(&self, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
-        Ok(match self {
-            Self::Sqlite(pool) => rows(query.sqlite().fetch_all(pool).await?, Row::Sqlite),
-            Self::Postgres(pool) => rows(
-                within(query.postgres().fetch_all(pool)).await?,
-                Row::Postgres,
-            ),
-        })
-    }
-
-    /// The first row.
-    pub(super) async fn optional(&self, query: Query<'_>) -> Result<Option<Row>, StoreError> {
-        Ok(match self {
-            Self::Sqlite(pool) => query.sqlite().fetch_optional(pool).await?.map(Row::Sqlite),
-            Self::Postgres(pool) => {
-                let row = within(query.postgres().fetch_optional(pool)).await?;
-                row.map(Row::Postgres)
-            }
-        })
-    }
-
-    /// The only row.
-    pub(super) async fn one(&self, query: Query<'_>) -> Result<Row, StoreError> {
-        let row = self.optional(query).await?;
-        row.ok_or(StoreError::Unavailable(sqlx::Error::RowNotFound))
-    }
-
-    /// Does it, and says how many rows it touched.
-    pub(super) async fn run(&self, query: Query<'_>) -> Result<u64, StoreError> {
-        Ok(match self {
-            Self::Sqlite(pool) => query.sqlite().execute(pool).await?.rows_affected(),
-            Self::Postgres(pool) => within(query.postgres().execute(pool))
-                .await?
-                .rows_affected(),
-        })
-    }
-
-    /// Begins to write; nothing is kept without [`Transaction::commit`].
-    pub(super) async fn begin(&self) -> Result<Transaction, StoreError> {
-        Ok(match self {
-            // Otherwise it would take the lock with its first write, and could not wait for it.
-            Self::Sqlite(pool) => Transaction::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Transaction::Postgres(within(pool.begin()).await?),
-        })
-    }
-
-    /// Waits for what runs, and closes every connection.
-    pub(super) async fn close(&self) {
-        match self {
-            Self::Sqlite(pool) => pool.close().await,
-            // A server that hangs would be waited for without end.
-            Self::Postgres(pool) => drop(timeout(CLOSE_MAX, pool.close()).await),
-        }
-    }
-}
-
-/// All or nothing.
-pub(super) enum Transaction {
-    Sqlite(sqlx::Transaction<'static, Sqlite>),
-    Postgres(sqlx::Transaction<'static, Postgres>),
-}
-
-impl Transaction {
-    /// Every row.
-    pub(super) async fn all(&mut self, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
-        Ok(match self {
-            Self::Sqlite(on) => rows(query.sqlite().fetch_all(&mut **on).await?, Row::Sqlite),
-            Self::Postgres(on) => rows(
-                within(query.postgres().fetch_all(&mut **on)).await?,
-                Row::Postgres,
-            ),
-        })
-    }
-
-    /// The first row.
-    pub(super) async fn optional(&mut self, query: Query<'_>) -> Result<Option<Row>, StoreError> {
-        Ok(match self {
-            Self::Sqlite(on) => {
-                let row = query.sqlite().fetch_optional(&mut **on).await?;
-                row.map(Row::Sqlite)
-            }
-            Self::Postgres(on) => {
-                let row = within(query.postgres().fetch_optional(&mut **on)).await?;
-                row.map(Row::Postgres)
-            }
-        })
-    }
-
-    /// The only row.
-    pub(super) async fn one(&mut self, query: Query<'_>) -> Result<Row, StoreError> {
-        let row = self.optional(query).await?;
-        row.ok_or(StoreError::Unavailable(sqlx::Error::RowNotFound))
-    }
-
-    /// Does it, and says how many rows it touched.
-    pub(super) async fn run(&mut self, query: Query<'_>) -> Result<u64, StoreError> {
-        Ok(match self {
-            Self::Sqlite(on) => query.sqlite().execute(&mut **on).await?.rows_affected(),
-            Self::Postgres(on) => within(query.postgres().execute(&mut **on))
-                .await?
-                .rows_affected(),
-        })
-    }
-
-    /// Keeps it.
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(on) => on.commit().await?,
-            Self::Postgres(on) => within(on.commit()).await?,
-        }
-        Ok(())
-    }
-}
-
-fn rows<R>(rows: Vec<R>, made: fn(R) -> Row) -> Vec<Row> {
-    rows.into_iter().map(made).collect()
 }
 
 /// A server may take a question and never answer: that is to be away.

@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
@@ -15,6 +16,8 @@ use crate::harness::{Server, client, cupel, cupel_on_file, eventually, postgres,
 const THROUGH: u8 = 0;
 const CUT: u8 = 1;
 const HANG: u8 = 2;
+/// How soon a change of the way is heeded.
+const SOON: Duration = Duration::from_millis(20);
 
 /// The way to the database server: it leads there, nowhere, or goes dead.
 struct Way {
@@ -55,17 +58,19 @@ impl Way {
 fn pass(mut from: TcpStream, mut to: TcpStream, state: &Arc<AtomicU8>) {
     let state = Arc::clone(state);
     // A state that changes is heeded soon, also where nothing comes.
-    from.set_read_timeout(Some(std::time::Duration::from_millis(20)))
-        .unwrap();
+    from.set_read_timeout(Some(SOON)).unwrap();
     std::thread::spawn(move || {
         let mut bytes = [0; 16 << 10];
         loop {
-            match (state.load(Ordering::Relaxed), from.read(&mut bytes)) {
-                (CUT, _) | (_, Ok(0)) => break,
-                (THROUGH, Ok(read)) if to.write_all(&bytes[..read]).is_err() => break,
-                // What comes while it hangs is lost, and so is the connection for good.
-                (HANG, Ok(_)) => {}
-                _ => {}
+            match state.load(Ordering::Relaxed) {
+                CUT => break,
+                // What comes meanwhile waits, and arrives late.
+                HANG => std::thread::sleep(SOON),
+                _ => match from.read(&mut bytes) {
+                    Ok(0) => break,
+                    Ok(read) if to.write_all(&bytes[..read]).is_err() => break,
+                    _ => {}
+                },
             }
         }
         drop(from.shutdown(std::net::Shutdown::Both));
@@ -123,6 +128,47 @@ fn a_database_that_goes_away_or_hangs_costs_no_redirect_and_no_hit() {
         eventually("back", || status("/campaigns"), |status| *status == 200);
         eventually("counted", total, |total| *total == clicks);
     }
+}
+
+#[test]
+fn a_directory_that_was_used_before_fills_an_empty_database_and_goes_on() {
+    let Some(url) = postgres() else { return };
+    let own = tempfile::tempdir().unwrap();
+    let data = own.path().join("data");
+    let start = |name: &str| {
+        database(&url, name);
+        let mut command = cupel();
+        command
+            .args(["serve", "--listen=127.0.0.1:0", "--control=127.0.0.1:0"])
+            .arg("--data")
+            .arg(&data)
+            .env("CUPEL_STORE", format!("{url}/{name}"));
+        Server::spawn(command, &data, client())
+    };
+    let short = |code: &str| json!({"url": "https://a.example/", "code": code});
+    let mut server = start(&format!("first_{}", std::process::id()));
+    for number in 1..=3 {
+        assert_eq!(server.campaign(), number);
+        server.link(number, json!({"url": "https://a.example/"}));
+        server.post("/short-links", short(&format!("s{number}")));
+    }
+    server.stop();
+    // As after a restore of an older backup, or of none.
+    let server = start(&format!("second_{}", std::process::id()));
+    let key = run(cupel()
+        .args([
+            "keys", "create", "--name", "n", "--scope", "admin", "--data",
+        ])
+        .arg(&data))
+    .1;
+    let post = |path: &str, body| server.api_as(key.trim(), Method::POST, path, Some(body));
+    let home = json!({"name": "n", "home_url": "https://h.example/"});
+    let (status, made) = post("/campaigns", home);
+    assert_eq!((status, &made["id"]), (201, &json!(4)), "{made}");
+    let (status, made) = post("/campaigns/2/links", json!({"url": "https://b.example/"}));
+    assert_eq!((status, &made["number"]), (201, &json!(2)), "{made}");
+    assert_eq!(post("/short-links", short("s4")).0, 201);
+    assert_eq!(server.get("/s1").status(), 302);
 }
 
 #[test]

@@ -100,17 +100,18 @@ impl Rows {
         self
     }
 
-    /// Sends them by this statement, and says how many the table took.
+    /// Sends them by this statement.
     pub(super) async fn copy(
         mut self,
         on: &mut PgConnection,
         statement: &'static str,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<(), StoreError> {
         self.bytes.extend_from_slice(&END);
         let mut into = on.copy_in_raw(statement).await?;
         for chunk in self.bytes.chunks(CHUNK_BYTES) {
             into.send(chunk).await?;
         }
-        Ok(into.finish().await?)
+        into.finish().await?;
+        Ok(())
     }
 }

@@ -15,9 +15,10 @@ use super::super::ingest::{
     Ingest, Revision, StoredSums, SumKey, UniqueKey, claimed, recipient, target,
 };
 use super::super::messages::MessageState;
-use super::super::sql::{Row, within};
+use super::super::sql::Row;
 use super::super::{StoreError, signed};
 use super::copy::Rows;
+use super::held::{Held, ask};
 
 /// Bytes of a hit in COPY, about.
 const HIT_BYTES: usize = 280;
@@ -33,8 +34,8 @@ pub(in crate::store) async fn ingest(writer: &PgPool, all: &Ingest) -> Result<()
 }
 
 async fn write(writer: &PgPool, all: &Ingest) -> Result<(), StoreError> {
-    let mut transaction = writer.begin().await?;
-    let on = &mut *transaction;
+    let mut held = Held::begin(writer).await?;
+    let on = held.on()?;
     move_position(on, all).await?;
     let edge = edge(all.edge)?;
     insert_texts(on, &all.texts).await?;
@@ -44,8 +45,7 @@ async fn write(writer: &PgPool, all: &Ingest) -> Result<(), StoreError> {
     upsert_messages(on, &all.messages).await?;
     add_sums(on, &all.sums).await?;
     add_uniques(on, &all.uniques).await?;
-    transaction.commit().await?;
-    Ok(())
+    Ok(held.commit().await?)
 }
 
 fn edge(row: i64) -> Result<i32, StoreError> {
@@ -94,8 +94,7 @@ async fn copy_hits(on: &mut PgConnection, edge: i32, hits: &[StoredHit]) -> Resu
     for stored in hits {
         write_hit(&mut rows, edge, stored);
     }
-    rows.copy(on, SQL).await?;
-    Ok(())
+    rows.copy(on, SQL).await
 }
 
 fn write_hit(rows: &mut Rows, edge: i32, stored: &StoredHit) {
@@ -161,8 +160,7 @@ async fn copy_acts(
         };
         rows.bytes_or_null(recipient(act.recipient).as_deref());
     }
-    rows.copy(on, SQL).await?;
-    Ok(())
+    rows.copy(on, SQL).await
 }
 
 /// Moves the judgements in force aside, and puts others in their place. The time names the
@@ -226,7 +224,7 @@ pub(in crate::store) async fn message_states(
         .bind(numbers(|id| id.campaign.get()))
         .bind(numbers(|id| id.minted_at))
         .bind(numbers(|id| id.number));
-    let rows = within(query.fetch_all(writer)).await?;
+    let rows = ask(writer, async |on| query.fetch_all(on).await).await?;
     Ok(rows.into_iter().map(Row::Postgres).collect())
 }
 

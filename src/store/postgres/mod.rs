@@ -2,6 +2,7 @@
 //! made ahead.
 
 mod copy;
+mod held;
 mod ingest;
 
 use std::time::Duration;
@@ -10,17 +11,23 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
 
+use tokio::time::timeout;
+
 use crate::domain::time::Micros;
 
-use super::sql::{Pool, Query, Sql, within};
+use super::connections::Pool;
+use super::sql::{Query, Sql, within};
 use super::{Store, StoreError};
 
+pub(super) use held::{Held, ask};
 pub(super) use ingest::{ingest, message_states};
 
 const READERS_MAX: u32 = 4;
 const WRITERS_MAX: u32 = 4;
 /// Longest wait for a connection.
 const ACQUIRE_WAIT: Duration = Duration::from_secs(2);
+/// Longest that bringing the schema up to date may take; others may do so at the same time.
+const MIGRATE_MAX: Duration = Duration::from_secs(600);
 /// The oldest server whose dialect is spoken: 13.
 const VERSION_MIN: i32 = 130_000;
 const WEEK: i64 = 7 * 86_400_000_000;
@@ -50,12 +57,19 @@ pub(super) async fn open(url: &str, now: Micros) -> Result<Store, StoreError> {
     }
     within(first.close()).await?;
     let writer = pool(WRITERS_MAX).connect_with(options.clone()).await?;
-    MIGRATIONS.run(&writer).await.map_err(|error| match error {
+    let migrated = timeout(MIGRATE_MAX, MIGRATIONS.run(&writer)).await;
+    let migrated = migrated.map_err(|_| StoreError::Unavailable(sqlx::Error::PoolTimedOut))?;
+    migrated.map_err(|error| match error {
         MigrateError::Execute(error) => StoreError::Unavailable(error),
         other => StoreError::Schema(other),
     })?;
-    make_partitions(&writer, now).await?;
-    let readers = pool(READERS_MAX).connect_lazy_with(options);
+    if let Err(error) = make_partitions(&writer, now).await {
+        // Hits have a place all the same.
+        tracing::warn!(%error, "store: a partition could not be made");
+    }
+    // Nobody waits longer for an answer, so that none is worked on for longer.
+    let readers = options.options([("statement_timeout", "5000")]);
+    let readers = pool(READERS_MAX).connect_lazy_with(readers);
     Ok(Store {
         readers: Pool::Postgres(readers),
         writer: Pool::Postgres(writer),
@@ -112,30 +126,35 @@ async fn foreign(on: &mut PgConnection) -> Result<Option<&'static str>, sqlx::Er
 /// Makes the partitions around `now` that are not there. A week whose hits are in the partition for
 /// all others already stays there.
 pub(super) async fn make_partitions(pool: &PgPool, now: Micros) -> Result<(), StoreError> {
-    const THERE: &str = "SELECT to_regclass($1) IS NOT NULL";
+    const MISSING: &str = "SELECT to_regclass($1) IS NULL AND NOT EXISTS (
+            SELECT 1 FROM hits_other WHERE at >= $2 AND at < $3)";
     let this = (now.get() - MONDAY).div_euclid(WEEK);
     for week in this - WEEKS_BEFORE..=this + WEEKS_AHEAD {
         let begin = MONDAY + week * WEEK;
         let day = Micros::new(begin).to_string();
         let day: String = day.chars().take(10).filter(char::is_ascii_digit).collect();
         let name = format!("hits_{day}");
-        let there: bool = sqlx::query_scalar(THERE)
-            .bind(&name)
-            .fetch_one(pool)
-            .await?;
-        if there {
-            continue;
-        }
-        let sql = format!(
-            "CREATE TABLE IF NOT EXISTS {name} PARTITION OF hits FOR VALUES FROM ({begin}) TO ({})",
-            begin + WEEK
-        );
-        let made = sqlx::query(AssertSqlSafe(sql)).execute(pool).await;
-        if let Err(error) = made {
-            tracing::warn!(%error, name, "store: a partition could not be made");
+        let query = sqlx::query_scalar(MISSING).bind(&name);
+        let query = query.bind(begin).bind(begin + WEEK);
+        let missing: bool = ask(pool, async |on| query.fetch_one(on).await).await?;
+        if missing {
+            make_partition(pool, &name, begin).await?;
         }
     }
     Ok(())
+}
+
+/// Everybody waits for it while it waits for a lock, so it gives up soon, and is tried again.
+async fn make_partition(pool: &PgPool, name: &str, begin: i64) -> Result<(), StoreError> {
+    const PATIENCE: &str = "SET LOCAL lock_timeout = '1s'";
+    let sql = format!(
+        "CREATE TABLE IF NOT EXISTS {name} PARTITION OF hits FOR VALUES FROM ({begin}) TO ({})",
+        begin + WEEK
+    );
+    let mut held = Held::begin(pool).await?;
+    within(sqlx::query(PATIENCE).execute(held.on()?)).await?;
+    within(sqlx::query(AssertSqlSafe(sql)).execute(held.on()?)).await?;
+    Ok(held.commit().await?)
 }
 
 /// Bytes of everything in the database.

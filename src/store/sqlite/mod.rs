@@ -15,7 +15,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
-use super::sql::Pool;
+use super::connections::Pool;
 use super::{Store, StoreError};
 
 pub(super) use ingest::ingest;
