@@ -41,7 +41,7 @@ const PAYLOAD_BYTES_MAX: usize = 64 << 20;
 /// Mark of a length that is no power of two.
 pub(super) const SHAPE_ODD: u8 = 128;
 
-/// Whether there is a file that was made by [`super::build`], as its beginning tells.
+/// Whether there is a file that was made by [`super::build()`], as its beginning tells.
 #[must_use]
 pub fn is_table(path: &Path) -> bool {
     let mut begin = [0; MAGIC.len()];

@@ -1,5 +1,5 @@
 //! The store: SQL and nothing but. Methods are grouped by topic, one file each; what they ask is
-//! written for both databases side by side ([`sql::Sql`]).
+//! written for both databases side by side (`sql.rs`).
 
 mod campaigns;
 mod connections;
