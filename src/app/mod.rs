@@ -343,7 +343,9 @@ async fn stop_listening(
 
 /// The longest that stopping takes, with something to spare for slow disks.
 fn stop_max(config: &Config) -> Duration {
-    config.http.drain + LAST_WORDS + config.http.stop + LAST_SETTLE_MAX + LAST_SYNC_MAX
+    // A round that hangs, and the last ones, each have so long.
+    let settling = LAST_SETTLE_MAX * 2;
+    config.http.drain + LAST_WORDS + config.http.stop + settling + LAST_SYNC_MAX
 }
 
 fn settle_options(config: &Config, rules: &RuleSet) -> SettleOptions {

@@ -111,6 +111,11 @@ impl Store {
     }
 }
 
+/// Moves the position of an edge: row, sequence, settled sequence and time, and where it has to be.
+pub(super) const MOVE_POSITION: &str =
+    "UPDATE positions SET sequence = $2, settled_sequence = $3, settled_to = $4
+    WHERE edge = $1 AND sequence = $5 AND settled_sequence = $6";
+
 impl Ingest {
     /// The position was moved, and by this transaction.
     pub(super) fn moved(&self, rows: u64) -> Result<(), StoreError> {

@@ -8,7 +8,7 @@ use crate::domain::time::Micros;
 
 use super::super::events::StoredHit;
 use super::super::ingest::{
-    Ingest, Revision, StoredSums, SumKey, UniqueKey, claimed, recipient, target,
+    Ingest, MOVE_POSITION, Revision, StoredSums, SumKey, UniqueKey, claimed, recipient, target,
 };
 use super::super::messages::MessageState;
 use super::super::{StoreError, signed};
@@ -48,9 +48,7 @@ pub(in crate::store) async fn ingest(writer: &SqlitePool, all: &Ingest) -> Resul
 }
 
 async fn move_position(on: &mut SqliteConnection, all: &Ingest) -> Result<(), StoreError> {
-    const SQL: &str = "UPDATE positions SET sequence = $2, settled_sequence = $3, settled_to = $4
-        WHERE edge = $1 AND sequence = $5 AND settled_sequence = $6";
-    let moved = sqlx::query(SQL)
+    let moved = sqlx::query(MOVE_POSITION)
         .bind(all.edge)
         .bind(signed(all.to.sequence))
         .bind(signed(all.to.settled_sequence))
