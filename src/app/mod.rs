@@ -353,6 +353,7 @@ fn settle_options(config: &Config, rules: &RuleSet) -> SettleOptions {
     SettleOptions {
         window: config.window.unwrap_or(window),
         records_max: config.settle_records_max,
+        window_hits_max: config.settle_window_hits_max,
     }
 }
 

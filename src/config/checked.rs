@@ -51,6 +51,8 @@ pub struct Config {
     pub window: Option<Duration>,
     /// Records settled in one transaction.
     pub settle_records_max: u32,
+    /// Hits with an open window that are kept in memory.
+    pub settle_window_hits_max: usize,
     /// ASN table to use instead of the shipped one.
     pub network_table: Option<PathBuf>,
     /// Form of log lines.
@@ -191,6 +193,9 @@ impl Config {
             settle_records_max: layers
                 .number("settle.records_max", 1..=100_000)
                 .unwrap_or(1),
+            settle_window_hits_max: layers
+                .number("settle.window_hits_max", 0..=10_000_000)
+                .unwrap_or(0),
             network_table: layers.optional("network.table", path),
             log_format: layers
                 .word(

@@ -22,6 +22,8 @@ const HITS: u32 = 40;
 const MESSAGES: u32 = 7;
 /// So many that several transactions are needed.
 const RECORDS_MAX: u32 = 25;
+/// So few that most hits are read back.
+const WINDOW_HITS_MAX: usize = 10;
 const START: i64 = 1_800_000_000_000_000;
 const SECOND: i64 = 1_000_000;
 /// Steps of SQLite's machine from one fault to the next: a prime, so that all places are hit.
@@ -225,6 +227,7 @@ impl World {
 fn settler(own: &TempDir, journal: &Arc<Journal>) -> Settler {
     let options = SettleOptions {
         records_max: RECORDS_MAX,
+        window_hits_max: WINDOW_HITS_MAX,
         ..SettleOptions::default()
     };
     let rules = Arc::new(RuleSet::shipped().unwrap());

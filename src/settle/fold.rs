@@ -205,8 +205,8 @@ impl<'a> Fold<'a> {
         }
     }
 
-    /// Everything to be written, but edge and positions.
-    pub(super) fn finish(mut self) -> Ingest {
+    /// Everything to be written, but edge and positions; and the states that stay as they were.
+    pub(super) fn finish(mut self) -> (Ingest, States) {
         let states = &mut self.states;
         let touched = self.touched.iter();
         self.out.messages = touched
@@ -223,7 +223,7 @@ impl<'a> Fold<'a> {
             .into_iter()
             .filter(|(_, by)| *by != (0, 0))
             .collect();
-        self.out
+        (self.out, self.states)
     }
 }
 

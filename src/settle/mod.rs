@@ -12,6 +12,8 @@ mod day_keys;
 #[cfg(test)]
 mod faults;
 mod fold;
+mod known;
+mod window;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -27,6 +29,8 @@ use crate::store::{Ingest, MessageState, Position, Store, StoreError, StoredHit}
 
 use day_keys::DayKeys;
 use fold::Fold;
+use known::Known;
+use window::Window;
 
 /// Why a round failed.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +53,8 @@ pub struct SettleOptions {
     pub window: Duration,
     /// Records read and hits settled in one transaction, each at most.
     pub records_max: u32,
+    /// Hits with an open window that are kept in memory; the others are read back.
+    pub window_hits_max: usize,
 }
 
 impl Default for SettleOptions {
@@ -56,6 +62,7 @@ impl Default for SettleOptions {
         Self {
             window: Duration::from_secs(60),
             records_max: 10_000,
+            window_hits_max: 100_000,
         }
     }
 }
@@ -86,6 +93,18 @@ struct Connected {
     edge: i64,
     position: Position,
     reader: Reader,
+    window: Window,
+    known: Known,
+}
+
+impl Connected {
+    /// The store has this.
+    fn took(&mut self, written: Ingest) {
+        let (from, to) = (written.from.sequence, written.to.sequence);
+        self.position = written.to;
+        self.known.learn(written.messages);
+        self.window.add(from, to, written.hits);
+    }
 }
 
 /// Settles the journal of one edge into the store.
@@ -158,33 +177,35 @@ impl Settler {
         store: &Store,
         now: Micros,
     ) -> Result<Progress, SettleError> {
-        let limit = self.options.records_max;
-        let records_max = usize::try_from(limit).unwrap_or(usize::MAX);
+        let records_max = usize::try_from(self.options.records_max).unwrap_or(usize::MAX);
         let entries = connected.reader.read(records_max)?;
         let from = connected.position;
         let window = micros(self.options.window);
         let mut until = now.plus(-window);
         if connected.reader.has_more() {
+            let read_to = last_hit(&entries).map_or(from.settled_to, |at| at.plus(-window));
             // Out of a backlog, windows close by what has been read, not by the clock: what
             // belongs to a hit may still be to come.
-            until = last_hit(&entries)
-                .map_or(from.settled_to, |at| at.plus(-window))
-                .min(until);
+            until = until.min(read_to);
         }
         // A clock that was set back must not make hits of its future wait for it.
         let is_due = |at: Micros| at <= until || at > now.plus(window);
-        let (edge, after) = (connected.edge, from.settled_sequence);
-        let due = store.hits_to_settle(edge, after, is_due, limit).await?;
-        let states = store.message_states(&messages(&entries, &due)).await?;
+        let open = &mut connected.window;
+        let due = open.due(store, from.sequence, is_due, records_max);
+        let due = due.await?;
+        let states = connected
+            .known
+            .take(store, messages(&entries, &due))
+            .await?;
 
         let more = connected.reader.has_more() || due.len() == records_max;
-        let states = states.into_iter().collect();
         let mut fold = Fold::new(&self.rules, &self.day_keys, states, self.journal.edge());
         for (_, entry) in &entries {
             if let Entry::Accepted(accepted) = entry {
                 fold.accept(accepted);
             }
         }
+        let closed = due.len();
         for stored in due {
             fold.settle(stored, now);
         }
@@ -216,15 +237,17 @@ impl Settler {
         if idle && !worth_saying(&self.options, from, to) {
             return Ok(progress);
         }
-        store
-            .ingest(&Ingest {
-                edge,
-                from,
-                to,
-                ..fold.finish()
-            })
-            .await?;
-        connected.position = to;
+        let (changes, untouched) = fold.finish();
+        let written = Ingest {
+            edge: connected.edge,
+            from,
+            to,
+            ..changes
+        };
+        store.ingest(&written).await?;
+        connected.known.learn(untouched);
+        connected.window.forget(closed);
+        connected.took(written);
         Ok(progress)
     }
 
@@ -232,11 +255,12 @@ impl Settler {
     async fn connect(&self, store: &Store, now: Micros) -> Result<Connected, SettleError> {
         let (edge, position) = store.edge(self.journal.edge(), now).await?;
         self.journal.skip_to(position.sequence);
-        let reader = self.journal.reader(position.sequence);
         Ok(Connected {
             edge,
             position,
-            reader,
+            reader: self.journal.reader(position.sequence),
+            window: Window::new(edge, position, self.options.window_hits_max),
+            known: Known::default(),
         })
     }
 }

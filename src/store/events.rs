@@ -1,5 +1,7 @@
 //! Stored hits, read back.
 
+use ipnet::IpNet;
+
 use crate::domain::campaign::{CampaignId, PrivacyLevel};
 use crate::domain::hit::{Answer, HitKind, HttpVersion, Method, Scheme, TokenState};
 use crate::domain::judgement::{Class, Facts, RuleSetId, Score, Verdict};
@@ -10,41 +12,47 @@ use crate::domain::time::Micros;
 use crate::journal::EdgeId;
 
 use super::ingest::sequence;
-use super::sql::{Query, Row, Sql};
+use super::sql::{Columns, Query, Row, Sql};
 use super::{Store, StoreError, narrow, signed, unsigned};
 
-const WITH_AGENT: Sql = Sql::of(
-    "SELECT h.edge, h.sequence, h.at, h.kind, h.method, h.protocol, h.answer, h.level, h.token,
-        h.flags, h.campaign, h.link, h.minted_at, h.number, h.agent, h.headers, h.asn, h.lists,
-        h.lists_version, h.prefix, h.source, h.facts, h.ruleset, h.score, h.class, h.revision,
-        e.incarnation, h.sequence <= p.settled_sequence AS settled, a.text AS agent_text
-    FROM hits h JOIN edges e ON e.id = h.edge JOIN positions p ON p.edge = h.edge
-    LEFT JOIN texts a ON a.id = h.agent WHERE ",
-    "SELECT h.edge, h.sequence, h.at, h.kind, h.method, h.protocol, h.answer, h.level, h.token,
-        h.flags, h.campaign, h.link, h.minted_at, h.number, h.agent, h.headers, h.asn, h.lists,
-        h.lists_version, text(h.prefix) AS prefix, h.source, h.facts, h.ruleset, h.score, h.class,
-        h.revision, e.incarnation, h.sequence <= p.settled_sequence AS settled, a.text AS agent_text
-    FROM hits h JOIN edges e ON e.id = h.edge JOIN positions p ON p.edge = h.edge
-    LEFT JOIN texts a ON a.id = h.agent WHERE ",
-);
-const TO_SETTLE: Sql = Sql::of(
-    "SELECT h.edge, h.sequence, h.at, h.kind, h.method, h.protocol, h.answer, h.level, h.token,
-        h.flags, h.campaign, h.link, h.minted_at, h.number, h.agent, h.headers, h.asn, h.lists,
-        h.lists_version, h.prefix, h.source, h.facts, h.ruleset, h.score, h.class, h.revision,
-        e.incarnation, h.sequence <= p.settled_sequence AS settled, NULL AS agent_text
-    FROM hits h JOIN edges e ON e.id = h.edge JOIN positions p ON p.edge = h.edge
-    WHERE h.edge = $1 AND h.sequence > $2 ORDER BY h.sequence LIMIT $3",
-    "SELECT h.edge, h.sequence, h.at, h.kind, h.method, h.protocol, h.answer, h.level, h.token,
-        h.flags, h.campaign, h.link, h.minted_at, h.number, h.agent, h.headers, h.asn, h.lists,
-        h.lists_version, text(h.prefix) AS prefix, h.source, h.facts, h.ruleset, h.score, h.class,
-        h.revision, e.incarnation, h.sequence <= p.settled_sequence AS settled,
-        NULL::bytea AS agent_text
-    FROM hits h JOIN edges e ON e.id = h.edge JOIN positions p ON p.edge = h.edge
-    WHERE h.edge = $1 AND h.sequence > $2 ORDER BY h.sequence LIMIT $3",
-);
+/// Columns of `hits h`, in the order in which [`stored_hit`] reads them.
+macro_rules! columns {
+    ($prefix:literal) => {
+        concat!(
+            "h.sequence, h.at, h.kind, h.method, h.protocol, h.answer, h.level, h.token, h.flags,
+            h.campaign, h.link, h.minted_at, h.number, h.agent, h.headers, h.asn, h.lists,
+            h.lists_version, ",
+            $prefix,
+            ", h.source, h.facts, h.ruleset, h.score, h.class, h.revision"
+        )
+    };
+}
 
-/// Rows that settling looks at in one go; it stops at the first that is not due.
-const SETTLE_ROWS: u32 = 500;
+macro_rules! with_agent {
+    ($prefix:literal) => {
+        concat!(
+            "SELECT ",
+            columns!($prefix),
+            ", e.incarnation, h.sequence <= p.settled_sequence, a.text
+            FROM hits h JOIN edges e ON e.id = h.edge JOIN positions p ON p.edge = h.edge
+            LEFT JOIN texts a ON a.id = h.agent WHERE "
+        )
+    };
+}
+
+macro_rules! after {
+    ($prefix:literal) => {
+        concat!(
+            "SELECT ",
+            columns!($prefix),
+            ", (SELECT incarnation FROM edges WHERE id = $1)
+            FROM hits h WHERE h.edge = $1 AND h.sequence > $2 ORDER BY h.sequence LIMIT $3"
+        )
+    };
+}
+
+const WITH_AGENT: Sql = Sql::of(with_agent!("h.prefix"), with_agent!("text(h.prefix)"));
+const AFTER: Sql = Sql::of(after!("h.prefix"), after!("text(h.prefix)"));
 
 /// A hit as the store keeps it: without the address.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +64,7 @@ pub struct StoredHit {
     /// The hit; its judgement is the latest.
     pub hit: Hit,
     /// /24 or /48 of the address.
-    pub prefix: Option<String>,
+    pub prefix: Option<IpNet>,
     /// Keyed hash of address and fingerprint, good for two days.
     pub source: Option<u64>,
     /// How many judgements came before the latest.
@@ -65,6 +73,15 @@ pub struct StoredHit {
     pub settled: bool,
     /// Its agent string.
     pub agent: Option<Vec<u8>>,
+}
+
+/// Hits in the order of their sequences.
+#[derive(Debug, Default)]
+pub struct HitsAfter {
+    /// Those that can be read.
+    pub hits: Vec<StoredHit>,
+    /// The last one's sequence, whether or not it can be read.
+    pub last_sequence: Option<u64>,
 }
 
 /// Which hits are wanted.
@@ -110,7 +127,7 @@ impl Store {
             .push(" ORDER BY h.edge, h.sequence LIMIT ")
             .push_bind(filter.limit);
         let rows = self.readers.all(query).await?;
-        rows.iter().map(stored_hit).collect()
+        rows.iter().map(stored_hit_with_agent).collect()
     }
 
     /// One hit.
@@ -128,104 +145,122 @@ impl Store {
             .push(" AND h.sequence = ")
             .push_bind(signed(sequence));
         let row = self.readers.optional(query).await?;
-        row.map(|row| stored_hit(&row)).transpose()
+        row.map(|row| stored_hit_with_agent(&row)).transpose()
     }
 
-    /// Hits of one edge after `after` that are due, in order; stops before the first that is not,
-    /// so that what it returns is without gaps. A row that cannot be read is said and passed over.
+    /// Hits of one edge's row after `after`, in order. A row that cannot be read is said and passed
+    /// over.
     ///
     /// # Errors
     /// The store is not available.
-    pub async fn hits_to_settle(
+    pub async fn hits_after(
         &self,
         edge: i64,
         after: u64,
-        is_due: impl Fn(Micros) -> bool,
-        limit: u32,
-    ) -> Result<Vec<StoredHit>, StoreError> {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let mut due: Vec<StoredHit> = Vec::new();
-        let mut after = after;
-        while due.len() < limit {
-            let query = Query::new(TO_SETTLE)
-                .bind(edge)
-                .bind(signed(after))
-                .bind(SETTLE_ROWS);
-            let rows = self.writer.all(query).await?;
-            for row in &rows {
-                after = sequence(row.get("sequence")?);
-                match stored_hit(row) {
-                    Ok(stored) if !is_due(stored.hit.at) => return Ok(due),
-                    Ok(stored) => due.push(stored),
-                    Err(error) => tracing::error!(%error, "store: left a hit unsettled"),
-                }
-            }
-            if rows.len() < SETTLE_ROWS as usize {
-                break;
+        limit: usize,
+    ) -> Result<HitsAfter, StoreError> {
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        let query = Query::new(AFTER).bind(edge).bind(signed(after));
+        let rows = self.writer.all(query.bind(limit)).await?;
+        let mut found = HitsAfter::default();
+        for row in &rows {
+            match stored_hit(&mut row.columns()) {
+                Ok(stored) => found.hits.push(stored),
+                Err(error) => tracing::error!(%error, "store: left a hit unsettled"),
             }
         }
-        due.truncate(limit);
-        Ok(due)
+        if let Some(row) = rows.last() {
+            found.last_sequence = Some(sequence(row.at(0)?));
+        }
+        Ok(found)
     }
 }
 
-fn stored_hit(row: &Row) -> Result<StoredHit, StoreError> {
-    let bad = || StoreError::Unreadable("hit");
-    let code = |column: &str| -> Result<u8, StoreError> { narrow(row.get(column)?, "hit") };
-    let campaign = CampaignId::new(narrow(row.get("campaign")?, "hit")?);
-    let link = narrow(row.get("link")?, "hit")?;
-    let minted_at: Option<i64> = row.get("minted_at")?;
-    let number: Option<i64> = row.get("number")?;
-    let message = match (campaign, minted_at, number) {
-        (Some(campaign), Some(minted_at), Some(number)) => Some((
-            MessageId {
-                campaign,
-                minted_at: narrow(minted_at, "hit")?,
-                number: narrow(number, "hit")?,
-            },
-            RecipientKey::NONE,
-        )),
-        _ => None,
+fn stored_hit_with_agent(row: &Row) -> Result<StoredHit, StoreError> {
+    let mut columns = row.columns();
+    let stored = stored_hit(&mut columns)?;
+    Ok(StoredHit {
+        settled: columns.next()?,
+        agent: columns.next()?,
+        ..stored
+    })
+}
+
+fn message(
+    campaign: Option<CampaignId>,
+    minted_at: Option<i64>,
+    number: Option<i64>,
+) -> Result<Option<(MessageId, RecipientKey)>, StoreError> {
+    let (Some(campaign), Some(minted_at), Some(number)) = (campaign, minted_at, number) else {
+        return Ok(None);
     };
-    let protocol = code("protocol")?;
+    let id = MessageId {
+        campaign,
+        minted_at: narrow(minted_at, "hit")?,
+        number: narrow(number, "hit")?,
+    };
+    Ok(Some((id, RecipientKey::NONE)))
+}
+
+/// Reads [`columns`], and the edge behind them.
+fn stored_hit(columns: &mut Columns<'_>) -> Result<StoredHit, StoreError> {
+    const WHAT: &str = "hit";
+    let bad = || StoreError::Unreadable(WHAT);
+    let sequence = sequence(columns.next()?);
+    let at = Micros::new(columns.next()?);
+    let kind = HitKind::from_code(columns.number(WHAT)?).ok_or_else(bad)?;
+    let method = Method::from_code(columns.number(WHAT)?).ok_or_else(bad)?;
+    let protocol: u8 = columns.number(WHAT)?;
+    let answer = Answer::from_code(columns.number(WHAT)?).ok_or_else(bad)?;
+    let level = PrivacyLevel::from_code(columns.number(WHAT)?).ok_or_else(bad)?;
+    let token = TokenState::from_code(columns.number(WHAT)?).ok_or_else(bad)?;
+    let flags = columns.number(WHAT)?;
+    let campaign = CampaignId::new(columns.number(WHAT)?);
+    let link = columns.number(WHAT)?;
+    let message = message(campaign, columns.next()?, columns.next()?)?;
+    let mut text_id = || Ok::<_, StoreError>(columns.next::<Option<i64>>()?.map_or(0, unsigned));
+    let (agent, headers) = (text_id()?, text_id()?);
+    let network = NetworkFacts {
+        asn: columns.number(WHAT)?,
+        lists: Lists::from_bits(columns.number(WHAT)?),
+        lists_version: columns.number(WHAT)?,
+    };
+    let prefix: Option<String> = columns.next()?;
+    let source: Option<i64> = columns.next()?;
     let hit = Hit {
-        at: Micros::new(row.get("at")?),
+        at,
         target: campaign.map_or(Target::Short(link), |id| Target::Campaign(id, link)),
         message,
         address: None,
-        agent: row.get::<Option<i64>>("agent")?.map_or(0, unsigned),
-        headers: row.get::<Option<i64>>("headers")?.map_or(0, unsigned),
-        facts: Facts::from_bits(unsigned(row.get("facts")?)),
-        network: NetworkFacts {
-            asn: narrow(row.get("asn")?, "hit")?,
-            lists: Lists::from_bits(narrow(row.get("lists")?, "hit")?),
-            lists_version: narrow(row.get("lists_version")?, "hit")?,
-        },
-        kind: HitKind::from_code(code("kind")?).ok_or_else(bad)?,
-        method: Method::from_code(code("method")?).ok_or_else(bad)?,
+        agent,
+        headers,
+        network,
+        kind,
+        method,
         http: HttpVersion::from_code(protocol & 15).ok_or_else(bad)?,
         scheme: Scheme::from_code(protocol >> 4).ok_or_else(bad)?,
-        answer: Answer::from_code(code("answer")?).ok_or_else(bad)?,
-        level: PrivacyLevel::from_code(code("level")?).ok_or_else(bad)?,
-        token: TokenState::from_code(code("token")?).ok_or_else(bad)?,
+        answer,
+        level,
+        token,
+        facts: Facts::from_bits(unsigned(columns.next()?)),
+        ruleset: RuleSetId(columns.number(WHAT)?),
         verdict: Verdict {
-            score: Score::from_tenths(narrow(row.get("score")?, "hit")?),
-            class: Class::from_code(code("class")?).ok_or_else(bad)?,
+            score: Score::from_tenths(columns.number(WHAT)?),
+            class: Class::from_code(columns.number(WHAT)?).ok_or_else(bad)?,
         },
-        ruleset: RuleSetId(narrow(row.get("ruleset")?, "hit")?),
         claimed: false,
         honeypot: false,
         values: false,
         via: None,
     };
     Ok(StoredHit {
-        edge: EdgeId(narrow(row.get("incarnation")?, "edge")?),
-        sequence: sequence(row.get("sequence")?),
-        hit: hit.with_flags(code("flags")?),
-        prefix: row.get("prefix")?,
-        source: row.get::<Option<i64>>("source")?.map(unsigned),
-        revision: narrow(row.get("revision")?, "hit")?,
-        settled: row.get("settled")?,
-        agent: row.get("agent_text")?,
+        sequence,
+        hit: hit.with_flags(flags),
+        prefix: prefix.and_then(|text| text.parse().ok()),
+        source: source.map(unsigned),
+        revision: columns.number(WHAT)?,
+        edge: EdgeId(columns.number("edge")?),
+        settled: false,
+        agent: None,
     })
 }

@@ -28,7 +28,7 @@ use sqlite::File;
 
 pub use campaigns::{CampaignEdit, CampaignRow};
 pub use edges::Position;
-pub use events::{EventFilter, StoredHit};
+pub use events::{EventFilter, HitsAfter, StoredHit};
 pub use ingest::{Ingest, Revision, StoredSums, SumKey, UniqueKey};
 pub use keys::{ApiKey, Scope};
 pub use links::{LinkEdit, LinkRow, NewLink};

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Column as _, ColumnIndex, Row as _, TypeInfo as _};
 
 use tokio::time::timeout;
 
-use super::StoreError;
+use super::{StoreError, narrow};
 
 /// Longest wait for an answer of a server.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -247,12 +247,35 @@ impl Row {
         })
     }
 
+    /// Its columns, one after the other.
+    pub(super) const fn columns(&self) -> Columns<'_> {
+        Columns { row: self, next: 0 }
+    }
+
     /// A column by its place, from 0.
     pub(super) fn at<T: Read>(&self, place: usize) -> Result<T, StoreError> {
         Ok(match self {
             Self::Sqlite(row) => T::sqlite(row, place)?,
             Self::Postgres(row) => T::postgres(row, place)?,
         })
+    }
+}
+
+/// What is left to read of a row.
+pub(super) struct Columns<'r> {
+    row: &'r Row,
+    next: usize,
+}
+
+impl Columns<'_> {
+    pub(super) fn next<T: Read>(&mut self) -> Result<T, StoreError> {
+        self.next += 1;
+        self.row.at(self.next - 1)
+    }
+
+    /// A number that the domain keeps in a smaller or unsigned type.
+    pub(super) fn number<T: TryFrom<i64>>(&mut self, what: &'static str) -> Result<T, StoreError> {
+        narrow(self.next()?, what)
     }
 }
 

@@ -127,7 +127,7 @@ fn write_hit(rows: &mut Rows, edge: i32, stored: &StoredHit) {
         .int2(code(hit.token.code()))
         .int2(code(hit.flags()))
         .int2(code(hit.verdict.class.code()))
-        .cidr_or_null(stored.prefix.as_deref().and_then(|text| text.parse().ok()))
+        .cidr_or_null(stored.prefix)
         .bytes_or_null(claimed(hit).as_deref());
 }
 

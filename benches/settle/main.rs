@@ -1,0 +1,179 @@
+//! What settling costs, into either store: hits are made and kept in a journal as a server keeps
+//! them, then settled with judging, sums and uniques. Beside it, into PostgreSQL, the same rows by
+//! statements of many rows. `bench/settle` runs it beside a database of its own.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    reason = "a bench that is surprised should fail there and then"
+)]
+
+mod cost;
+mod made;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use cupel::domain::time::Micros;
+use cupel::journal::{Journal, JournalOptions, Keeper};
+use cupel::settle::{SettleOptions, Settler};
+use cupel::store::{Place, Store};
+
+use cost::Cost;
+use made::{Maker, Shape};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Debug, Parser)]
+struct Options {
+    /// postgres://…, a database that is empty; a file otherwise
+    #[arg(long)]
+    store: Option<String>,
+    /// Hits that are settled
+    #[arg(long, default_value_t = 1_000_000)]
+    hits: u64,
+    /// Campaigns that they are of
+    #[arg(long, default_value_t = 20)]
+    campaigns: u32,
+    /// Messages of a campaign
+    #[arg(long, default_value_t = 20_000)]
+    messages: u32,
+    /// Days that they come in
+    #[arg(long, default_value_t = 14)]
+    days: u32,
+    /// Hits that are in the journal at a time
+    #[arg(long, default_value_t = 500_000)]
+    batch: u64,
+    /// Records of a transaction
+    #[arg(long, default_value_t = 10_000)]
+    records: u32,
+    /// Where journal and file go
+    #[arg(long)]
+    folder: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(run(&options))
+}
+
+async fn run(options: &Options) -> anyhow::Result<()> {
+    let parent = options.folder.clone().unwrap_or_else(std::env::temp_dir);
+    let own = tempfile::tempdir_in(parent)?;
+    let place = match &options.store {
+        Some(url) => Place::Postgres(url.clone()),
+        None => Place::Directory(own.path().to_owned()),
+    };
+    let mut maker = Maker::new(Shape {
+        campaigns: options.campaigns,
+        messages: options.messages,
+        days: options.days,
+        hits: options.hits,
+    })?;
+    let journal_options = JournalOptions {
+        segment_bytes_max: 64 << 20,
+        ..JournalOptions::default()
+    };
+    let journal = Journal::open(&own.path().join("journal"), journal_options)?;
+    let store = Store::open(&place, Micros::new(made::BEGIN)).await?;
+    let rules = Arc::new(maker.rules().clone());
+    let settle_options = SettleOptions {
+        records_max: options.records,
+        ..SettleOptions::default()
+    };
+    let mut settler = Settler::new(Arc::clone(&journal), rules, own.path(), settle_options)?;
+    let moving = Moving::start(&journal);
+    let mut keeper = journal.keeper().unwrap();
+    let (mut cost, mut wall, mut done) = (Cost::default(), Duration::ZERO, 0);
+    while done < options.hits {
+        let count = options.batch.min(options.hits - done);
+        let last = keep(&journal, &mut keeper, &mut maker, count);
+        store.look_ahead(last).await?;
+        let (began, before) = (Instant::now(), Cost::now());
+        settle(&mut settler, &store, last).await?;
+        cost.add(Cost::now().since(before));
+        wall += began.elapsed();
+        done += count;
+        journal.expire(journal.synced_to(), last.plus(30 * 86_400_000_000))?;
+        eprintln!("{done} hits, {:.0}/s", done as f64 / wall.as_secs_f64());
+    }
+    moving.end();
+    let each = |seconds: f64| seconds * 1e6 / done as f64;
+    println!(
+        "hits {done}, {:.0}/s; CPU-µs a hit: own {:.2}, server {:.2}; hits/s/core {:.0} \
+         (own {:.0}); bytes a hit {:.0}",
+        done as f64 / wall.as_secs_f64(),
+        each(cost.own),
+        each(cost.server),
+        done as f64 / cost.all(),
+        done as f64 / cost.own,
+        store.bytes().await? as f64 / done as f64,
+    );
+    Ok(())
+}
+
+/// The journal's threads, as a server has them.
+struct Moving {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Moving {
+    fn start(journal: &Arc<Journal>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (drainer, syncer) = (journal.drainer(), journal.syncer());
+        let (one, other) = (Arc::clone(&stop), Arc::clone(&stop));
+        let threads = vec![
+            std::thread::spawn(move || drainer.run(&|| one.load(Ordering::Relaxed))),
+            std::thread::spawn(move || syncer.run(&|| other.load(Ordering::Relaxed))),
+        ];
+        Self { stop, threads }
+    }
+
+    fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            thread.join().unwrap();
+        }
+    }
+}
+
+/// Settles what is there, and closes all windows.
+async fn settle(settler: &mut Settler, store: &Store, last: Micros) -> anyhow::Result<()> {
+    let now = last.plus(3_600_000_000);
+    settler.turn_day_keys(now);
+    while settler.round(store, now).await?.more {}
+    Ok(())
+}
+
+/// Keeps so many hits, and waits until the journal has them on the disk. The time of the last.
+fn keep(journal: &Journal, keeper: &mut Keeper, maker: &mut Maker, count: u64) -> Micros {
+    let mut last = Micros::default();
+    let before = journal.last();
+    for _ in 0..count {
+        let hit = maker.next();
+        last = hit.at;
+        let text = |_| Maker::text(hit.agent);
+        while keeper.keep(&hit, &text).is_err() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    while journal.last() < before + count || !journal.is_synced() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    last
+}

@@ -1,0 +1,76 @@
+//! Hits whose windows are open, in memory as far as there is room: settling so need not ask the
+//! store for what it has just written. What has no room is read back from the store when its turn
+//! comes, and so is everything after a start.
+
+use std::collections::VecDeque;
+
+use crate::domain::time::Micros;
+use crate::store::{Position, Store, StoreError, StoredHit};
+
+/// The open windows of one edge.
+#[derive(Debug)]
+pub(super) struct Window {
+    edge: i64,
+    /// In order of their sequences.
+    hits: VecDeque<StoredHit>,
+    /// Last sequence up to which no open hit is missing here.
+    complete_to: u64,
+    room: usize,
+}
+
+impl Window {
+    /// At this position of an edge's row; nothing is in memory yet.
+    pub(super) const fn new(edge: i64, position: Position, room: usize) -> Self {
+        Self {
+            edge,
+            hits: VecDeque::new(),
+            complete_to: position.settled_sequence,
+            room,
+        }
+    }
+
+    /// Hits that are due, in order, at most `limit`; stops before the first that is not. They stay
+    /// until [`Window::forget`]. `written` is the last sequence that the store has.
+    pub(super) async fn due(
+        &mut self,
+        store: &Store,
+        written: u64,
+        is_due: impl Fn(Micros) -> bool,
+        limit: usize,
+    ) -> Result<Vec<StoredHit>, StoreError> {
+        loop {
+            let due = self.hits.iter().take_while(|open| is_due(open.hit.at));
+            let due: Vec<_> = due.take(limit).cloned().collect();
+            let exhausted = due.len() == self.hits.len() && due.len() < limit;
+            if !exhausted || self.complete_to >= written {
+                return Ok(due);
+            }
+            let wanted = limit - due.len();
+            let more = store
+                .hits_after(self.edge, self.complete_to, wanted)
+                .await?;
+            self.complete_to = more.last_sequence.unwrap_or(written);
+            self.hits.extend(more.hits);
+        }
+    }
+
+    /// Forgets the first hits: their windows are closed.
+    pub(super) fn forget(&mut self, closed: usize) {
+        self.hits.drain(..closed.min(self.hits.len()));
+    }
+
+    /// Hits that the store has taken: all there are behind `from`, up to `to`.
+    pub(super) fn add(&mut self, from: u64, to: u64, hits: Vec<StoredHit>) {
+        if self.complete_to < from {
+            return;
+        }
+        let room = self.room.saturating_sub(self.hits.len());
+        let fit = hits.len() <= room;
+        self.hits.extend(hits.into_iter().take(room));
+        self.complete_to = match self.hits.back() {
+            _ if fit => to,
+            Some(last) => last.sequence,
+            None => from,
+        };
+    }
+}
