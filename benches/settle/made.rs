@@ -9,6 +9,7 @@ use cupel::domain::hit::{Answer, HitKind, HttpVersion, Method, Scheme, TokenStat
 use cupel::domain::message::{MessageId, RecipientKey};
 use cupel::domain::record::{Hit, Target};
 use cupel::domain::time::Micros;
+use cupel::journal::Accepted;
 use cupel::judge::{self, AgentFacts, Agents, Headers, Observed, RuleSet};
 use cupel::network::Networks;
 
@@ -51,6 +52,16 @@ struct Visit {
     left: u32,
 }
 
+impl Visit {
+    fn message(&self) -> MessageId {
+        MessageId {
+            campaign: CampaignId::new(1 + self.campaign).unwrap(),
+            minted_at: (BEGIN / 1_000_000) as u32,
+            number: self.number,
+        }
+    }
+}
+
 pub(crate) struct Maker {
     shape: Shape,
     made: u64,
@@ -58,6 +69,8 @@ pub(crate) struct Maker {
     networks: Networks,
     agents: Vec<(&'static str, AgentFacts)>,
     rules: RuleSet,
+    /// Acceptances that are known by now: of every fourth message, while it is looked at.
+    pub(crate) accepted: Vec<Accepted>,
     /// Those who look at the same time.
     visits: Vec<Visit>,
 }
@@ -73,6 +86,7 @@ impl Maker {
             networks: Networks::shipped()?,
             agents: agents.to_vec(),
             rules: RuleSet::shipped()?,
+            accepted: Vec::new(),
             visits: vec![Visit::default(); 50],
         })
     }
@@ -126,7 +140,12 @@ impl Maker {
         self.made += 1;
         let place = self.draw(self.visits.len() as u64) as usize;
         if self.visits[place].left == 0 {
-            self.visits[place] = self.visit();
+            let visit = self.visit();
+            self.visits[place] = visit;
+            if visit.number.is_multiple_of(4) {
+                let message = visit.message();
+                self.accepted.push(Accepted { at, message });
+            }
         }
         let visit = self.visits[place];
         self.visits[place].link += 1;
@@ -157,16 +176,11 @@ impl Maker {
             honeypot: false,
             one_click: false,
         });
-        let campaign = CampaignId::new(1 + visit.campaign).unwrap();
-        let message = MessageId {
-            campaign,
-            minted_at: (BEGIN / 1_000_000) as u32,
-            number: visit.number,
-        };
+        let message = visit.message();
         let recipient = RecipientKey::from_bytes([visit.number as u8 | 1; 10]);
         Hit {
             at,
-            target: Target::Campaign(campaign, visit.link),
+            target: Target::Campaign(message.campaign, visit.link),
             message: Some((message, recipient)),
             address: Some(address),
             agent: AGENT_IDS | visit.agent as u64,

@@ -12,6 +12,7 @@
     reason = "a bench that is surprised should fail there and then"
 )]
 
+mod beside;
 mod cost;
 mod made;
 
@@ -23,15 +24,22 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use cupel::domain::time::Micros;
-use cupel::journal::{Journal, JournalOptions, Keeper};
+use cupel::journal::{Journal, JournalOptions, Keeper, Source};
 use cupel::settle::{SettleOptions, Settler};
 use cupel::store::{Place, Store};
 
 use cost::Cost;
 use made::{Maker, Shape};
+use sqlx::{Connection as _, PgConnection};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Hits between two bodies of delivery events.
+const DELIVERED_EVERY: u64 = 1_000;
+
+/// Hits that are written beside, for comparison.
+const BESIDE_MAX: usize = 200_000;
 
 #[derive(Debug, Parser)]
 struct Options {
@@ -101,7 +109,7 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     let (mut cost, mut wall, mut done) = (Cost::default(), Duration::ZERO, 0);
     while done < options.hits {
         let count = options.batch.min(options.hits - done);
-        let last = keep(&journal, &mut keeper, &mut maker, count);
+        let last = keep(&journal, &mut keeper, &mut maker, count).await?;
         store.look_ahead(last).await?;
         let (began, before) = (Instant::now(), Cost::now());
         settle(&mut settler, &store, last).await?;
@@ -112,18 +120,27 @@ async fn run(options: &Options) -> anyhow::Result<()> {
         eprintln!("{done} hits, {:.0}/s", done as f64 / wall.as_secs_f64());
     }
     moving.end();
-    let each = |seconds: f64| seconds * 1e6 / done as f64;
+    report("settled", done, wall.as_secs_f64(), cost);
+    println!("bytes a hit: {}", store.bytes().await? / done);
+    if let Some(url) = &options.store {
+        let count = usize::try_from(done).unwrap().min(BESIDE_MAX);
+        let mut on = PgConnection::connect(url).await?;
+        let (seconds, cost) = beside::insert(&mut on, &mut maker, count).await?;
+        report("rows alone, INSERT", count as u64, seconds, cost);
+    }
+    Ok(())
+}
+
+fn report(what: &str, hits: u64, seconds: f64, cost: Cost) {
+    let each = |seconds: f64| seconds * 1e6 / hits as f64;
     println!(
-        "hits {done}, {:.0}/s; CPU-µs a hit: own {:.2}, server {:.2}; hits/s/core {:.0} \
-         (own {:.0}); bytes a hit {:.0}",
-        done as f64 / wall.as_secs_f64(),
+        "{what}: {hits} hits, {:.0}/s; CPU-µs a hit: {:.2} own, {:.2} of the server; {:.0} \
+         hits/s/core",
+        hits as f64 / seconds,
         each(cost.own),
         each(cost.server),
-        done as f64 / cost.all(),
-        done as f64 / cost.own,
-        store.bytes().await? as f64 / done as f64,
+        hits as f64 / cost.all(),
     );
-    Ok(())
 }
 
 /// The journal's threads, as a server has them.
@@ -161,19 +178,30 @@ async fn settle(settler: &mut Settler, store: &Store, last: Micros) -> anyhow::R
 }
 
 /// Keeps so many hits, and waits until the journal has them on the disk. The time of the last.
-fn keep(journal: &Journal, keeper: &mut Keeper, maker: &mut Maker, count: u64) -> Micros {
+async fn keep(
+    journal: &Arc<Journal>,
+    keeper: &mut Keeper,
+    maker: &mut Maker,
+    count: u64,
+) -> anyhow::Result<Micros> {
     let mut last = Micros::default();
     let before = journal.last();
-    for _ in 0..count {
+    for n in 1..=count {
         let hit = maker.next();
         last = hit.at;
         let text = |_| Maker::text(hit.agent);
         while keeper.keep(&hit, &text).is_err() {
             std::thread::sleep(Duration::from_millis(1));
         }
+        if n % DELIVERED_EVERY == 0 {
+            let accepted = std::mem::take(&mut maker.accepted);
+            let room = journal.spool_room(2).unwrap();
+            let received = room.spool(&Source::API, last, b"{}")?;
+            journal.append_delivery(&received, &accepted).await?;
+        }
     }
     while journal.last() < before + count || !journal.is_synced() {
         std::thread::sleep(Duration::from_millis(1));
     }
-    last
+    Ok(last)
 }

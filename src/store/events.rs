@@ -12,7 +12,7 @@ use crate::domain::time::Micros;
 use crate::journal::EdgeId;
 
 use super::ingest::sequence;
-use super::sql::{Columns, Query, Row, Sql};
+use super::sql::{Columns, Query, Row, Sql, low32};
 use super::{Store, StoreError, narrow, signed, unsigned};
 
 /// Columns of `hits h`, in the order in which [`stored_hit`] reads them.
@@ -197,7 +197,7 @@ fn message(
     let id = MessageId {
         campaign,
         minted_at: narrow(minted_at, "hit")?,
-        number: narrow(number, "hit")?,
+        number: low32(number),
     };
     Ok(Some((id, RecipientKey::NONE)))
 }
@@ -215,15 +215,15 @@ fn stored_hit(columns: &mut Columns<'_>) -> Result<StoredHit, StoreError> {
     let level = PrivacyLevel::from_code(columns.number(WHAT)?).ok_or_else(bad)?;
     let token = TokenState::from_code(columns.number(WHAT)?).ok_or_else(bad)?;
     let flags = columns.number(WHAT)?;
-    let campaign = CampaignId::new(columns.number(WHAT)?);
-    let link = columns.number(WHAT)?;
+    let campaign = CampaignId::new(columns.bits32()?);
+    let link = columns.bits32()?;
     let message = message(campaign, columns.next()?, columns.next()?)?;
     let mut text_id = || Ok::<_, StoreError>(columns.next::<Option<i64>>()?.map_or(0, unsigned));
     let (agent, headers) = (text_id()?, text_id()?);
     let network = NetworkFacts {
-        asn: columns.number(WHAT)?,
-        lists: Lists::from_bits(columns.number(WHAT)?),
-        lists_version: columns.number(WHAT)?,
+        asn: columns.bits32()?,
+        lists: Lists::from_bits(columns.bits16()?),
+        lists_version: columns.bits16()?,
     };
     let prefix: Option<String> = columns.next()?;
     let source: Option<i64> = columns.next()?;

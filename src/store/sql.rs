@@ -273,10 +273,24 @@ impl Columns<'_> {
         self.row.at(self.next - 1)
     }
 
+    pub(super) fn bits32(&mut self) -> Result<u32, StoreError> {
+        self.next().map(low32)
+    }
+
+    pub(super) fn bits16(&mut self) -> Result<u16, StoreError> {
+        let value: i64 = self.next()?;
+        Ok(u16::try_from(value & 0xFFFF).unwrap_or_default())
+    }
+
     /// A number that the domain keeps in a smaller or unsigned type.
     pub(super) fn number<T: TryFrom<i64>>(&mut self, what: &'static str) -> Result<T, StoreError> {
         narrow(self.next()?, what)
     }
+}
+
+/// A number of 32 bits, which its column may have read with a sign.
+pub(super) fn low32(value: i64) -> u32 {
+    u32::try_from(value & 0xFFFF_FFFF).unwrap_or_default()
 }
 
 /// A server may take a question and never answer: that is to be away.

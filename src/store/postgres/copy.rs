@@ -51,6 +51,13 @@ impl Rows {
         self.field(&value.to_be_bytes())
     }
 
+    pub(super) fn int4_or_null(&mut self, value: Option<i32>) -> &mut Self {
+        match value {
+            Some(value) => self.int4(value),
+            None => self.null(),
+        }
+    }
+
     pub(super) fn int2(&mut self, value: i16) -> &mut Self {
         self.field(&value.to_be_bytes())
     }

@@ -81,8 +81,8 @@ async fn insert_texts(on: &mut PgConnection, texts: &[(u64, Vec<u8>)]) -> Result
 }
 
 async fn copy_hits(on: &mut PgConnection, edge: i32, hits: &[StoredHit]) -> Result<(), StoreError> {
-    const SQL: &str = "COPY hits (at, sequence, facts, asn, minted_at, number, agent, headers,
-        source, campaign, link, edge, ruleset, lists, lists_version, revision, score, kind, method,
+    const SQL: &str = "COPY hits (at, sequence, facts, minted_at, agent, headers, source, campaign,
+        link, number, asn, edge, ruleset, lists, lists_version, revision, score, kind, method,
         protocol, answer, level, token, flags, class, prefix, claimed)
         FROM STDIN (FORMAT binary)";
     if hits.is_empty() {
@@ -105,19 +105,19 @@ fn write_hit(rows: &mut Rows, edge: i32, stored: &StoredHit) {
         .int8(hit.at.get())
         .int8(signed(stored.sequence))
         .int8(signed(hit.facts.bits()))
-        .int8(i64::from(hit.network.asn))
         .int8_or_null(message.map(|message| i64::from(message.minted_at)))
-        .int8_or_null(message.map(|message| i64::from(message.number)))
         .int8_or_null(id(hit.agent))
         .int8_or_null(id(hit.headers))
         .int8_or_null(stored.source.map(signed))
-        .int8(i64::from(campaign))
-        .int8(i64::from(link))
+        .int4(campaign.cast_signed())
+        .int4(link.cast_signed())
+        .int4_or_null(message.map(|message| message.number.cast_signed()))
+        .int4(hit.network.asn.cast_signed())
         .int4(edge)
         .int4(i32::from(hit.ruleset.0))
-        .int4(i32::from(hit.network.lists.bits()))
-        .int4(i32::from(hit.network.lists_version))
-        .int4(i32::try_from(stored.revision).unwrap_or(i32::MAX))
+        .int2(hit.network.lists.bits().cast_signed())
+        .int2(hit.network.lists_version.cast_signed())
+        .int2(i16::try_from(stored.revision).unwrap_or(i16::MAX))
         .int2(i16::try_from(hit.verdict.score.tenths()).unwrap_or(i16::MAX))
         .int2(code(hit.kind.code()))
         .int2(code(hit.method.code()))

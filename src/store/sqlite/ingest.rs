@@ -1,6 +1,8 @@
 //! Settling into SQLite: rows in statements as long as it takes them.
 
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, SqlitePool};
 
 use crate::domain::act::Act;
 use crate::domain::message::MessageId;
@@ -13,9 +15,8 @@ use super::super::ingest::{
 use super::super::messages::MessageState;
 use super::super::{StoreError, signed};
 
-/// Rows of one INSERT. A statement has its cost, and so has every value: SQLite looks it up by its
-/// name, among all names of the statement. bench/settle: 500 rows cost twice as much as 20.
-const INSERT_ROWS_MAX: usize = 20;
+/// Rows of one statement; a hit binds 27 values and SQLite takes 32,766.
+const ROWS_MAX: usize = 500;
 
 /// Writes everything or nothing.
 pub(in crate::store) async fn ingest(writer: &SqlitePool, all: &Ingest) -> Result<(), StoreError> {
@@ -26,22 +27,22 @@ pub(in crate::store) async fn ingest(writer: &SqlitePool, all: &Ingest) -> Resul
         transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
     }
     insert_texts(&mut transaction, &all.texts).await?;
-    for rows in all.hits.chunks(INSERT_ROWS_MAX) {
+    for rows in all.hits.chunks(ROWS_MAX) {
         insert_hits(&mut transaction, all.edge, rows).await?;
     }
     for (sequence, act) in &all.acts {
         insert_act(&mut transaction, all.edge, *sequence, act).await?;
     }
-    for revision in &all.revisions {
-        revise(&mut transaction, all.edge, revision).await?;
+    for rows in all.revisions.chunks(ROWS_MAX) {
+        revise(&mut transaction, all.edge, rows).await?;
     }
-    for rows in all.messages.chunks(INSERT_ROWS_MAX) {
+    for rows in all.messages.chunks(ROWS_MAX) {
         upsert_messages(&mut transaction, rows).await?;
     }
-    for rows in all.sums.chunks(INSERT_ROWS_MAX) {
+    for rows in all.sums.chunks(ROWS_MAX) {
         add_sums(&mut transaction, rows).await?;
     }
-    for rows in all.uniques.chunks(INSERT_ROWS_MAX) {
+    for rows in all.uniques.chunks(ROWS_MAX) {
         add_uniques(&mut transaction, rows).await?;
     }
     transaction.commit().await?;
@@ -76,50 +77,67 @@ async fn insert_texts(
     Ok(())
 }
 
+type Statement = Query<'static, Sqlite, SqliteArguments>;
+
+/// A statement of so many rows of so many values. They have no names: SQLite looks each name up among
+/// all that the statement has, which cost more than all else.
+fn statement(begin: &str, values: usize, rows: usize, end: &str) -> Statement {
+    let mut text = String::with_capacity(begin.len() + rows * (2 * values + 2) + end.len());
+    text.push_str(begin);
+    for row in 0..rows {
+        text.push_str(if row == 0 { "(?" } else { ",(?" });
+        for _ in 1..values {
+            text.push_str(",?");
+        }
+        text.push(')');
+    }
+    text.push_str(end);
+    // Those of every odd size would fill the cache with plans of one use.
+    sqlx::query(AssertSqlSafe(text)).persistent(rows == ROWS_MAX)
+}
+
 async fn insert_hits(
     on: &mut SqliteConnection,
     edge: i64,
     rows: &[StoredHit],
 ) -> Result<(), StoreError> {
-    let mut query = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO hits (edge, sequence, at, kind, method, protocol, answer, level, token,
-         flags, campaign, link, minted_at, number, agent, headers, asn, lists, lists_version,
-         prefix, source, claimed, facts, ruleset, score, class, revision) ",
-    );
-    query.push_values(rows, |mut row, stored| {
+    const BEGIN: &str = "INSERT INTO hits (edge, sequence, at, kind, method, protocol, answer,
+        level, token, flags, campaign, link, minted_at, number, agent, headers, asn, lists,
+        lists_version, prefix, source, claimed, facts, ruleset, score, class, revision) VALUES ";
+    let mut query = statement(BEGIN, 27, rows.len(), "");
+    for stored in rows {
         let hit = &stored.hit;
         let (campaign, link) = target(hit);
         let message = hit.message.map(|(message, _)| message);
-        row.push_bind(edge)
-            .push_bind(signed(stored.sequence))
-            .push_bind(hit.at.get())
-            .push_bind(i64::from(hit.kind.code()))
-            .push_bind(i64::from(hit.method.code()))
-            .push_bind(i64::from(hit.protocol()))
-            .push_bind(i64::from(hit.answer.code()))
-            .push_bind(i64::from(hit.level.code()))
-            .push_bind(i64::from(hit.token.code()))
-            .push_bind(i64::from(hit.flags()))
-            .push_bind(i64::from(campaign))
-            .push_bind(i64::from(link))
-            .push_bind(message.map(|message| i64::from(message.minted_at)))
-            .push_bind(message.map(|message| i64::from(message.number)))
-            .push_bind((hit.agent != 0).then_some(signed(hit.agent)))
-            .push_bind((hit.headers != 0).then_some(signed(hit.headers)))
-            .push_bind(i64::from(hit.network.asn))
-            .push_bind(i64::from(hit.network.lists.bits()))
-            .push_bind(i64::from(hit.network.lists_version))
-            .push_bind(stored.prefix.map(|prefix| prefix.to_string()))
-            .push_bind(stored.source.map(signed))
-            .push_bind(claimed(hit))
-            .push_bind(signed(hit.facts.bits()))
-            .push_bind(i64::from(hit.ruleset.0))
-            .push_bind(i64::from(hit.verdict.score.tenths()))
-            .push_bind(i64::from(hit.verdict.class.code()))
-            .push_bind(i64::from(stored.revision));
-    });
-    // Statements of every odd size would fill the cache with large one-off plans.
-    let query = query.build().persistent(rows.len() == INSERT_ROWS_MAX);
+        query = query
+            .bind(edge)
+            .bind(signed(stored.sequence))
+            .bind(hit.at.get())
+            .bind(hit.kind.code())
+            .bind(hit.method.code())
+            .bind(hit.protocol())
+            .bind(hit.answer.code())
+            .bind(hit.level.code())
+            .bind(hit.token.code())
+            .bind(hit.flags())
+            .bind(campaign)
+            .bind(link)
+            .bind(message.map(|message| message.minted_at))
+            .bind(message.map(|message| message.number))
+            .bind((hit.agent != 0).then_some(signed(hit.agent)))
+            .bind((hit.headers != 0).then_some(signed(hit.headers)))
+            .bind(hit.network.asn)
+            .bind(hit.network.lists.bits())
+            .bind(hit.network.lists_version)
+            .bind(stored.prefix.map(|prefix| prefix.to_string()))
+            .bind(stored.source.map(signed))
+            .bind(claimed(hit))
+            .bind(signed(hit.facts.bits()))
+            .bind(hit.ruleset.0)
+            .bind(hit.verdict.score.tenths())
+            .bind(hit.verdict.class.code())
+            .bind(stored.revision);
+    }
     query.execute(on).await?;
     Ok(())
 }
@@ -149,32 +167,31 @@ async fn insert_act(
     Ok(())
 }
 
-async fn revise(
-    on: &mut SqliteConnection,
-    edge: i64,
-    revision: &Revision,
-) -> Result<(), StoreError> {
-    const KEEP: &str = "INSERT INTO judgements
+/// Moves the judgements in force aside, and puts others in their place.
+async fn revise(on: &mut SqliteConnection, edge: i64, rows: &[Revision]) -> Result<(), StoreError> {
+    const KEEP: &str = ") INSERT INTO judgements
             (edge, sequence, ruleset, revision, facts, score, class, replaced_at)
-        SELECT edge, sequence, ruleset, revision, facts, score, class, $3
-        FROM hits WHERE edge = $1 AND sequence = $2";
-    const REPLACE: &str = "UPDATE hits SET facts = $3, score = $4, class = $5, ruleset = $6,
-            revision = revision + 1 WHERE edge = $1 AND sequence = $2";
-    sqlx::query(KEEP)
-        .bind(edge)
-        .bind(signed(revision.sequence))
-        .bind(revision.at.get())
-        .execute(&mut *on)
-        .await?;
-    sqlx::query(REPLACE)
-        .bind(edge)
-        .bind(signed(revision.sequence))
-        .bind(signed(revision.facts.bits()))
-        .bind(i64::from(revision.verdict.score.tenths()))
-        .bind(i64::from(revision.verdict.class.code()))
-        .bind(i64::from(revision.ruleset.0))
-        .execute(on)
-        .await?;
+        SELECT h.edge, h.sequence, h.ruleset, h.revision, h.facts, h.score, h.class, new.at
+        FROM new CROSS JOIN hits h ON h.sequence = new.sequence AND h.edge = ?";
+    const REPLACE: &str = ") UPDATE hits SET facts = new.facts, score = new.score,
+            class = new.class, ruleset = new.ruleset, revision = revision + 1
+        FROM new WHERE hits.sequence = new.sequence AND hits.edge = ?";
+    let mut keep = statement("WITH new (sequence, at) AS (VALUES ", 2, rows.len(), KEEP);
+    for revision in rows {
+        keep = keep.bind(signed(revision.sequence)).bind(revision.at.get());
+    }
+    keep.bind(edge).execute(&mut *on).await?;
+    let begin = "WITH new (sequence, facts, score, class, ruleset) AS (VALUES ";
+    let mut replace = statement(begin, 5, rows.len(), REPLACE);
+    for revision in rows {
+        replace = replace
+            .bind(signed(revision.sequence))
+            .bind(signed(revision.facts.bits()))
+            .bind(revision.verdict.score.tenths())
+            .bind(revision.verdict.class.code())
+            .bind(revision.ruleset.0);
+    }
+    replace.bind(edge).execute(on).await?;
     Ok(())
 }
 
@@ -182,21 +199,19 @@ async fn upsert_messages(
     on: &mut SqliteConnection,
     rows: &[(MessageId, MessageState)],
 ) -> Result<(), StoreError> {
-    let mut query = QueryBuilder::<Sqlite>::new(
-        "INSERT OR REPLACE INTO messages
-         (campaign, minted_at, number, recipient, accepted_at, first_hit_at, counts) ",
-    );
-    query.push_values(rows, |mut row, (id, state)| {
-        row.push_bind(i64::from(id.campaign.get()))
-            .push_bind(i64::from(id.minted_at))
-            .push_bind(i64::from(id.number))
-            .push_bind(state.recipient.map(|key| key.bytes().to_vec()))
-            .push_bind(state.accepted_at.map(Micros::get))
-            .push_bind(state.first_hit_at.map(Micros::get))
-            .push_bind(state.write());
-    });
-    // Statements of every odd size would fill the cache with large one-off plans.
-    let query = query.build().persistent(rows.len() == INSERT_ROWS_MAX);
+    const BEGIN: &str = "INSERT OR REPLACE INTO messages
+        (campaign, minted_at, number, recipient, accepted_at, first_hit_at, counts) VALUES ";
+    let mut query = statement(BEGIN, 7, rows.len(), "");
+    for (id, state) in rows {
+        query = query
+            .bind(id.campaign.get())
+            .bind(id.minted_at)
+            .bind(id.number)
+            .bind(state.recipient.map(|key| key.bytes().to_vec()))
+            .bind(state.accepted_at.map(Micros::get))
+            .bind(state.first_hit_at.map(Micros::get))
+            .bind(state.write());
+    }
     query.execute(on).await?;
     Ok(())
 }
@@ -205,28 +220,24 @@ async fn add_sums(
     on: &mut SqliteConnection,
     rows: &[(SumKey, StoredSums)],
 ) -> Result<(), StoreError> {
-    let mut query = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO sums (ruleset, campaign, cell, kind, link, class, method, counted, hits,
-         anonymous) ",
-    );
-    query.push_values(rows, |mut row, (key, sums)| {
-        row.push_bind(i64::from(key.ruleset.0))
-            .push_bind(i64::from(key.target.0))
-            .push_bind(key.cell.get())
-            .push_bind(i64::from(key.kind.code()))
-            .push_bind(i64::from(key.target.1))
-            .push_bind(i64::from(key.class.code()))
-            .push_bind(i64::from(key.method.code()))
-            .push_bind(i64::from(key.counted))
-            .push_bind(sums.hits)
-            .push_bind(sums.anonymous);
-    });
-    query.push(
-        " ON CONFLICT DO UPDATE SET hits = hits + excluded.hits,
-          anonymous = anonymous + excluded.anonymous",
-    );
-    // Statements of every odd size would fill the cache with large one-off plans.
-    let query = query.build().persistent(rows.len() == INSERT_ROWS_MAX);
+    const BEGIN: &str = "INSERT INTO sums
+        (ruleset, campaign, cell, kind, link, class, method, counted, hits, anonymous) VALUES ";
+    const END: &str = " ON CONFLICT DO UPDATE SET hits = hits + excluded.hits,
+        anonymous = anonymous + excluded.anonymous";
+    let mut query = statement(BEGIN, 10, rows.len(), END);
+    for (key, sums) in rows {
+        query = query
+            .bind(key.ruleset.0)
+            .bind(key.target.0)
+            .bind(key.cell.get())
+            .bind(key.kind.code())
+            .bind(key.target.1)
+            .bind(key.class.code())
+            .bind(key.method.code())
+            .bind(key.counted)
+            .bind(sums.hits)
+            .bind(sums.anonymous);
+    }
     query.execute(on).await?;
     Ok(())
 }
@@ -235,22 +246,19 @@ async fn add_uniques(
     on: &mut SqliteConnection,
     rows: &[(UniqueKey, (i64, i64))],
 ) -> Result<(), StoreError> {
-    let mut query = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO uniques (ruleset, campaign, kind, link, raw, human) ",
-    );
-    query.push_values(rows, |mut row, (key, (raw, human))| {
-        row.push_bind(i64::from(key.ruleset.0))
-            .push_bind(i64::from(key.campaign))
-            .push_bind(i64::from(key.kind.code()))
-            .push_bind(key.link.map_or(-1, i64::from))
-            .push_bind(*raw)
-            .push_bind(*human);
-    });
-    query.push(
-        " ON CONFLICT DO UPDATE SET raw = raw + excluded.raw, human = human + excluded.human",
-    );
-    // Statements of every odd size would fill the cache with large one-off plans.
-    let query = query.build().persistent(rows.len() == INSERT_ROWS_MAX);
+    const BEGIN: &str = "INSERT INTO uniques (ruleset, campaign, kind, link, raw, human) VALUES ";
+    const END: &str =
+        " ON CONFLICT DO UPDATE SET raw = raw + excluded.raw, human = human + excluded.human";
+    let mut query = statement(BEGIN, 6, rows.len(), END);
+    for (key, (raw, human)) in rows {
+        query = query
+            .bind(key.ruleset.0)
+            .bind(key.campaign)
+            .bind(key.kind.code())
+            .bind(key.link.map_or(-1, i64::from))
+            .bind(*raw)
+            .bind(*human);
+    }
     query.execute(on).await?;
     Ok(())
 }

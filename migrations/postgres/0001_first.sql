@@ -77,24 +77,26 @@ CREATE TABLE texts (
     text BYTEA NOT NULL
 );
 
--- By week; partitions are made ahead by the server. What no week has is in the last one.
+-- By week; partitions are made ahead by the server. What no week has is in the last one. Numbers
+-- that Cupel keeps in 16 or 32 bits without a sign have the same bits here: from the middle of their
+-- range on they read as negative, which no campaign, link or network in use comes to.
 CREATE TABLE hits (
     at BIGINT NOT NULL,
     sequence BIGINT NOT NULL,
     facts BIGINT NOT NULL,
-    asn BIGINT NOT NULL,
     minted_at BIGINT,
-    number BIGINT,
     agent BIGINT,
     headers BIGINT,
     source BIGINT,
-    campaign BIGINT NOT NULL,
-    link BIGINT NOT NULL,
+    campaign INTEGER NOT NULL,
+    link INTEGER NOT NULL,
+    number INTEGER,
+    asn INTEGER NOT NULL,
     edge INTEGER NOT NULL,
     ruleset INTEGER NOT NULL,
-    lists INTEGER NOT NULL,
-    lists_version INTEGER NOT NULL,
-    revision INTEGER NOT NULL,
+    lists SMALLINT NOT NULL,
+    lists_version SMALLINT NOT NULL,
+    revision SMALLINT NOT NULL,
     score SMALLINT NOT NULL,
     kind SMALLINT NOT NULL,
     method SMALLINT NOT NULL,
