@@ -9,7 +9,7 @@ use sqlx::{Executor as _, PgConnection, Postgres, QueryBuilder};
 use crate::cost::Cost;
 use crate::made::Maker;
 
-/// A statement of PostgreSQL takes 65,535 values, a row is 26.
+/// A statement of PostgreSQL takes 65,535 values, a row is 27.
 const ROWS_MAX: usize = 1_000;
 const TRANSACTION_ROWS: usize = 10_000;
 
@@ -25,7 +25,7 @@ pub(crate) async fn insert(
     on.execute("CREATE INDEX ON beside (campaign, edge, sequence)")
         .await?;
     let hits: Vec<_> = (0..count).map(|_| maker.next()).collect();
-    let (began, before) = (Instant::now(), Cost::now());
+    let (began, before) = (Instant::now(), Cost::now(true));
     let mut sequence = 0;
     for transaction in hits.chunks(TRANSACTION_ROWS) {
         on.execute("BEGIN").await?;
@@ -35,7 +35,7 @@ pub(crate) async fn insert(
         }
         on.execute("COMMIT").await?;
     }
-    let took = (began.elapsed().as_secs_f64(), Cost::now().since(before));
+    let took = (began.elapsed().as_secs_f64(), Cost::now(true).since(before));
     on.execute("DROP TABLE beside").await?;
     Ok(took)
 }
@@ -44,7 +44,7 @@ fn statement(rows: &[Hit], after: i64) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::<Postgres>::new(
         "INSERT INTO beside (at, sequence, facts, minted_at, agent, headers, source, campaign, link,
             number, asn, edge, ruleset, lists, lists_version, revision, score, kind, method,
-            protocol, answer, level, token, flags, class, prefix) ",
+            protocol, answer, level, token, flags, class, claimed, prefix) ",
     );
     query.push_values(rows.iter().enumerate(), |mut row, (n, hit)| {
         let Target::Campaign(campaign, link) = hit.target else {
@@ -75,7 +75,8 @@ fn statement(rows: &[Hit], after: i64) -> QueryBuilder<Postgres> {
             .push_bind(i16::from(hit.level.code()))
             .push_bind(i16::from(hit.token.code()))
             .push_bind(i16::from(hit.flags()))
-            .push_bind(i16::from(hit.verdict.class.code()));
+            .push_bind(i16::from(hit.verdict.class.code()))
+            .push_bind(Vec::<u8>::new());
         let prefix = hit.address.map(cupel::domain::network::prefix).unwrap();
         row.push_bind(prefix.to_string()).push_unseparated("::cidr");
     });

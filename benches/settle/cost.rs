@@ -10,9 +10,11 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
-    pub(crate) fn now() -> Self {
+    /// Up to now; with that of a server, if there is one in play.
+    pub(crate) fn now(server: bool) -> Self {
         let own = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-        let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let all = server.then(|| fs::read_dir("/proc"));
+        let all = all.into_iter().flatten().flatten().flatten();
         let stats = all.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok());
         let server = stats.filter(|stat| stat.contains("(postgres)"));
         Self {

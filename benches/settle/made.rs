@@ -16,7 +16,7 @@ use cupel::network::Networks;
 /// 2026-09-07, a Monday.
 pub(crate) const BEGIN: i64 = 1_788_739_200_000_000;
 const DAY: i64 = 86_400_000_000;
-const LINKS: u64 = 10;
+pub(crate) const LINKS: u32 = 10;
 /// Ids of texts, with the agent's place.
 const AGENT_IDS: u64 = 0x51 << 40;
 const HEADER_IDS: u64 = 0x52 << 40;
@@ -118,7 +118,7 @@ impl Maker {
         let (agent, left) = match self.draw(10) {
             0..6 => (self.draw(6), 1),
             6..8 => (self.draw(6), 2 + self.draw(2)),
-            _ => (self.draw(8), 1 + LINKS),
+            _ => (self.draw(8), 1 + u64::from(LINKS)),
         };
         // Of known networks among others.
         let first = [17, 34, 40, 66, 81, 92, 104, 185][self.draw(8) as usize];

@@ -12,6 +12,7 @@
     reason = "a bench that is surprised should fail there and then"
 )]
 
+mod asked;
 mod beside;
 mod cost;
 mod made;
@@ -64,6 +65,9 @@ struct Options {
     /// Records of a transaction
     #[arg(long, default_value_t = 10_000)]
     records: u32,
+    /// Campaigns whose events are added up and compared with their statistics, 2 at most
+    #[arg(long, default_value_t = 2)]
+    checked: usize,
     /// Where journal and file go
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -98,6 +102,7 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     };
     let journal = Journal::open(&own.path().join("journal"), journal_options)?;
     let store = Store::open(&place, Micros::new(made::BEGIN)).await?;
+    asked::register(&store, options.campaigns, made::LINKS).await?;
     let rules = Arc::new(maker.rules().clone());
     let settle_options = SettleOptions {
         records_max: options.records,
@@ -111,9 +116,9 @@ async fn run(options: &Options) -> anyhow::Result<()> {
         let count = options.batch.min(options.hits - done);
         let last = keep(&journal, &mut keeper, &mut maker, count).await?;
         store.look_ahead(last).await?;
-        let (began, before) = (Instant::now(), Cost::now());
+        let (began, before) = (Instant::now(), Cost::now(options.store.is_some()));
         settle(&mut settler, &store, last).await?;
-        cost.add(Cost::now().since(before));
+        cost.add(Cost::now(options.store.is_some()).since(before));
         wall += began.elapsed();
         done += count;
         journal.expire(journal.synced_to(), last.plus(30 * 86_400_000_000))?;
@@ -122,6 +127,11 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     moving.end();
     report("settled", done, wall.as_secs_f64(), cost);
     println!("bytes a hit: {}", store.bytes().await? / done);
+    asked::fast_set(&store, options.campaigns).await?;
+    for id in [1, options.campaigns / 2].into_iter().take(options.checked) {
+        let events = asked::check(&store, id).await?;
+        println!("campaign {id}: {events} events, sums and uniques are exact");
+    }
     if let Some(url) = &options.store {
         let count = usize::try_from(done).unwrap().min(BESIDE_MAX);
         let mut on = PgConnection::connect(url).await?;

@@ -239,7 +239,8 @@ async fn reopen_store(parts: &Parts) {
 }
 
 /// Where the configuration has the store.
-pub(super) fn place(config: &Config) -> Place {
+#[must_use]
+pub fn place(config: &Config) -> Place {
     match &config.store {
         Some(url) => Place::Postgres(url.clone()),
         None => Place::Directory(config.data.clone()),

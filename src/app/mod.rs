@@ -51,6 +51,7 @@ use watched::with_all;
 
 pub use ahead::{in_order, stop_when_interrupted};
 pub use alone::Alone;
+pub use background::place;
 pub use directory::{DirectoryError, DirectoryLock, is_used, open_key_ring, write_key_file};
 pub use replay::{Outlook, Replayed, replay};
 pub use supervisor::outlive_signals;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::app::DirectoryLock;
-use crate::config::data_directory;
+use crate::config::{Flags, data_directory};
 
 use super::Failure;
 use super::reach::{existing, named};
@@ -30,6 +30,18 @@ impl Local {
     pub(super) fn data(&self) -> PathBuf {
         let data = named(self.data.clone());
         data.unwrap_or_else(|| data_directory(self.config().as_deref()))
+    }
+
+    /// The configuration as the server reads it, without what only serving needs.
+    pub(super) fn flags(&self) -> Flags {
+        Flags {
+            data: Some(self.data()),
+            config: self.config(),
+            listen: Some("127.0.0.1:0".to_owned()),
+            control: Some("127.0.0.1:0".to_owned()),
+            base_url: Some("http://localhost".to_owned()),
+            ..Flags::default()
+        }
     }
 
     /// The same, which must exist already.

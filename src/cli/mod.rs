@@ -10,6 +10,7 @@ mod campaign;
 mod completions;
 mod config;
 mod connection;
+mod copy;
 mod deliveries;
 mod doctor;
 mod events;
@@ -23,6 +24,7 @@ mod lines;
 mod link;
 mod local;
 mod man;
+mod migrate;
 mod mint;
 mod numbers;
 mod reach;
@@ -80,6 +82,8 @@ enum Command {
     /// Look at the journal; settle it without serving
     #[command(subcommand)]
     Journal(journal::Journal),
+    Migrate(migrate::Migrate),
+    Copy(copy::Copy),
     /// Build the network table from public data
     #[command(subcommand)]
     Geoip(geoip::Geoip),
@@ -123,6 +127,8 @@ pub fn run() -> ExitCode {
         Command::Config(command) => command.run(),
         Command::Keys(command) => command.run(),
         Command::Journal(command) => command.run(),
+        Command::Migrate(command) => command.run(),
+        Command::Copy(command) => command.run(),
         Command::Geoip(command) => command.run(),
         Command::Health(command) => command.run(),
         Command::Doctor(command) => command.run(),

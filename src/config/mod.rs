@@ -198,9 +198,12 @@ impl Value {
             }
         };
         let value = layers.written(&key.name).map(|written| match written {
-            Written::One(text) => scalar(&masked(text)),
+            Written::One(text) => scalar(&without_password(text)),
             Written::Many(items) => {
-                let items: Vec<_> = items.iter().map(|item| quoted(&masked(item))).collect();
+                let items: Vec<_> = items
+                    .iter()
+                    .map(|item| quoted(&without_password(item)))
+                    .collect();
                 format!("[{}]", items.join(", "))
             }
         });
@@ -228,7 +231,8 @@ impl fmt::Debug for Value {
 
 /// A value that may be shown: a URL without its password, which stands before the host or among the
 /// parameters.
-fn masked(text: &str) -> String {
+#[must_use]
+pub fn without_password(text: &str) -> String {
     const MASK: &str = "***";
     let is_password = |name: &str| name == "password";
     let Ok(mut url) = Url::parse(text) else {

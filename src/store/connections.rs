@@ -48,6 +48,14 @@ impl Pool {
         row.ok_or(StoreError::Unavailable(sqlx::Error::RowNotFound))
     }
 
+    /// The only row, of a question that takes as long as it takes.
+    pub(super) async fn one_in_the_end(&self, query: Query<'_>) -> Result<Row, StoreError> {
+        match self {
+            Self::Sqlite(_) => self.one(query).await,
+            Self::Postgres(pool) => Ok(Row::Postgres(query.postgres().fetch_one(pool).await?)),
+        }
+    }
+
     /// Does it, and says how many rows it touched.
     pub(super) async fn run(&self, query: Query<'_>) -> Result<u64, StoreError> {
         Ok(match self {

@@ -3,6 +3,7 @@
 
 mod campaigns;
 mod connections;
+mod copying;
 mod edges;
 mod events;
 mod ingest;
@@ -12,10 +13,12 @@ mod messages;
 mod postgres;
 #[cfg(test)]
 pub(crate) mod sabotage;
+mod schema;
 mod short_links;
 mod sql;
 mod sqlite;
 mod stats;
+mod tables;
 
 use std::path::{Path, PathBuf};
 
@@ -27,6 +30,7 @@ use sql::{Query, Sql};
 use sqlite::File;
 
 pub use campaigns::{CampaignEdit, CampaignRow};
+pub use copying::{Copied, copy};
 pub use edges::Position;
 pub use events::{EventFilter, HitsAfter, StoredHit};
 pub use ingest::{Ingest, Revision, StoredSums, SumKey, UniqueKey};
@@ -58,7 +62,18 @@ pub enum StoreError {
         /// The database file.
         path: PathBuf,
     },
-    /// The schema could not be brought up to date, or is of a newer version.
+    /// A newer version has changed the schema.
+    #[error(
+        "the database is of a newer cupel: its schema is {found}, this one knows {known}; install \
+         that version again, or put back a backup from before"
+    )]
+    Newer {
+        /// The schema it has.
+        found: i64,
+        /// The newest that is known here.
+        known: i64,
+    },
+    /// The schema could not be brought up to date.
     #[error("the store's schema: {0}")]
     Schema(#[source] sqlx::migrate::MigrateError),
     /// Somebody else moved the position: nothing was written.
@@ -77,6 +92,31 @@ pub enum StoreError {
         what: &'static str,
         /// How many there may be.
         limit: usize,
+    },
+    /// A copy into it was begun and not finished.
+    #[error("the database is half of a copy from {from}; run the same cupel copy again")]
+    Unfinished {
+        /// Where it came from.
+        from: String,
+    },
+    /// There is something where a copy is to go.
+    #[error("the database is not empty: it has {table}; name a new one")]
+    NotEmpty {
+        /// The first table that has rows.
+        table: &'static str,
+    },
+    /// A copy has more or fewer rows than what it was made from.
+    #[error(
+        "{table}: {rows} rows were copied, and there are {of}; something wrote meanwhile: stop it, \
+         empty the new database, and copy again"
+    )]
+    Differs {
+        /// The table.
+        table: &'static str,
+        /// Rows in the copy.
+        rows: u64,
+        /// Rows in the other.
+        of: u64,
     },
     /// Another program lives in the schema.
     #[error("the database has {what} of something else; name an empty one in store")]
@@ -129,8 +169,11 @@ impl Store {
     pub async fn open(place: &Place, now: Micros) -> Result<Self, StoreError> {
         let store = match place {
             Place::Directory(data) => sqlite::open(data).await?,
-            Place::Postgres(url) => postgres::open(url, now).await?,
+            Place::Postgres(url) => postgres::open(url, Some(now)).await?,
         };
+        if let Some(source) = store.unfinished_from().await? {
+            return Err(StoreError::Unfinished { from: source });
+        }
         store.ensure_first_tenant(now).await?;
         Ok(store)
     }

@@ -113,6 +113,15 @@ impl<'a> Query<'a> {
         }
     }
 
+    /// One whose text is put together elsewhere, from texts of ours.
+    pub(super) const fn made(sqlite: String, postgres: String) -> Self {
+        Self {
+            text: Text::Made { sqlite, postgres },
+            values: Vec::new(),
+            kept: false,
+        }
+    }
+
     /// Whether the connection is to keep it prepared.
     pub(super) fn keep(self, kept: bool) -> Self {
         Self { kept, ..self }
@@ -273,13 +282,14 @@ impl Columns<'_> {
         self.row.at(self.next - 1)
     }
 
+    /// See [`low32`].
     pub(super) fn bits32(&mut self) -> Result<u32, StoreError> {
         self.next().map(low32)
     }
 
+    /// See [`low16`].
     pub(super) fn bits16(&mut self) -> Result<u16, StoreError> {
-        let value: i64 = self.next()?;
-        Ok(u16::try_from(value & 0xFFFF).unwrap_or_default())
+        self.next().map(low16)
     }
 
     /// A number that the domain keeps in a smaller or unsigned type.
@@ -291,6 +301,11 @@ impl Columns<'_> {
 /// A number of 32 bits, which its column may have read with a sign.
 pub(super) fn low32(value: i64) -> u32 {
     u32::try_from(value & 0xFFFF_FFFF).unwrap_or_default()
+}
+
+/// A number of 16 bits, likewise.
+pub(super) fn low16(value: i64) -> u16 {
+    u16::try_from(value & 0xFFFF).unwrap_or_default()
 }
 
 /// A server may take a question and never answer: that is to be away.

@@ -39,6 +39,7 @@ mod host;
 mod journal_command;
 mod metrics;
 mod monitoring;
+mod moving;
 mod pages;
 mod postgres;
 mod readme;

@@ -78,7 +78,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, state: &Arc<AtomicU8>) {
     });
 }
 
-fn database(server: &str, name: &str) {
+pub(crate) fn database(server: &str, name: &str) {
     let made = Command::new("psql")
         .args(["-qX", &format!("{server}/postgres")])
         .args(["-c", &format!("CREATE DATABASE {name}")])

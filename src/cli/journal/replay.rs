@@ -7,7 +7,7 @@ use actix_web::rt;
 use serde_json::json;
 
 use crate::app::{self, Outlook, Replayed};
-use crate::config::{Config, Flags};
+use crate::config::Config;
 use crate::journal::JournalError;
 use crate::settle::SettleError;
 use crate::store::StoreError;
@@ -43,7 +43,7 @@ impl Replay {
             true => None,
             false => Some(self.local.lock()?),
         };
-        let config = Config::load(&self.flags())?;
+        let config = Config::load(&self.local.flags())?;
         let outlook = rt::System::new()
             .block_on(Outlook::of(&config, &survey))
             .map_err(failed)?;
@@ -71,18 +71,6 @@ impl Replay {
         teller.finish();
         self.say_replayed(&mut lines, &outlook, &replayed);
         lines.finish()
-    }
-
-    /// Configuration as the server reads it, without what only serving needs.
-    fn flags(&self) -> Flags {
-        Flags {
-            data: Some(self.local.data()),
-            config: self.local.config(),
-            listen: Some("127.0.0.1:0".to_owned()),
-            control: Some("127.0.0.1:0".to_owned()),
-            base_url: Some("http://localhost".to_owned()),
-            ..Flags::default()
-        }
     }
 
     fn check_from(&self, outlook: &Outlook) -> Result<(), Failure> {

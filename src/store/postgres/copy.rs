@@ -62,6 +62,10 @@ impl Rows {
         self.field(&value.to_be_bytes())
     }
 
+    pub(super) fn bytes(&mut self, value: &[u8]) -> &mut Self {
+        self.field(value)
+    }
+
     pub(super) fn bytes_or_null(&mut self, value: Option<&[u8]>) -> &mut Self {
         match value {
             Some(value) => self.field(value),
@@ -111,7 +115,7 @@ impl Rows {
     pub(super) async fn copy(
         mut self,
         on: &mut PgConnection,
-        statement: &'static str,
+        statement: &str,
     ) -> Result<(), StoreError> {
         self.bytes.extend_from_slice(&END);
         let mut into = on.copy_in_raw(statement).await?;

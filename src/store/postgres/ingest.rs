@@ -128,7 +128,7 @@ fn write_hit(rows: &mut Rows, edge: i32, stored: &StoredHit) {
         .int2(code(hit.flags()))
         .int2(code(hit.verdict.class.code()))
         .cidr_or_null(stored.prefix)
-        .bytes_or_null(claimed(hit).as_deref());
+        .bytes(claimed(hit).as_deref().unwrap_or_default());
 }
 
 async fn copy_acts(

@@ -4,10 +4,11 @@
 mod copy;
 mod held;
 mod ingest;
+mod insert;
 
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
 
@@ -16,11 +17,13 @@ use tokio::time::timeout;
 use crate::domain::time::Micros;
 
 use super::connections::Pool;
+use super::schema::refused;
 use super::sql::{Query, Sql, within};
 use super::{Store, StoreError};
 
 pub(super) use held::{Held, ask};
 pub(super) use ingest::{ingest, message_states};
+pub(super) use insert::insert;
 
 const READERS_MAX: u32 = 4;
 const WRITERS_MAX: u32 = 4;
@@ -40,10 +43,11 @@ const WEEKS_BEFORE: i64 = 1;
 /// The table that says which migrations were made.
 const MIGRATED: &str = "_sqlx_migrations";
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
-/// Connects to the database of this URL, and brings its schema up to date.
-pub(super) async fn open(url: &str, now: Micros) -> Result<Store, StoreError> {
+/// Connects to the database of this URL, and brings its schema up to date; with what the days around
+/// `now` need.
+pub(super) async fn open(url: &str, now: Option<Micros>) -> Result<Store, StoreError> {
     let options: PgConnectOptions = url.parse()?;
     let options = options
         .application_name("cupel")
@@ -59,11 +63,10 @@ pub(super) async fn open(url: &str, now: Micros) -> Result<Store, StoreError> {
     let writer = pool(WRITERS_MAX).connect_with(options.clone()).await?;
     let migrated = timeout(MIGRATE_MAX, MIGRATIONS.run(&writer)).await;
     let migrated = migrated.map_err(|_| StoreError::Unavailable(sqlx::Error::PoolTimedOut))?;
-    migrated.map_err(|error| match error {
-        MigrateError::Execute(error) => StoreError::Unavailable(error),
-        other => StoreError::Schema(other),
-    })?;
-    if let Err(error) = make_partitions(&writer, now).await {
+    migrated.map_err(|error| refused(error, &MIGRATIONS))?;
+    if let Some(now) = now
+        && let Err(error) = make_partitions(&writer, now).await
+    {
         // Hits have a place all the same.
         tracing::warn!(%error, "store: a partition could not be made");
     }
@@ -126,30 +129,46 @@ async fn foreign(on: &mut PgConnection) -> Result<Option<&'static str>, sqlx::Er
 /// Makes the partitions around `now` that are not there. A week whose hits are in the partition for
 /// all others already stays there.
 pub(super) async fn make_partitions(pool: &PgPool, now: Micros) -> Result<(), StoreError> {
-    const MISSING: &str = "SELECT to_regclass($1) IS NULL AND NOT EXISTS (
-            SELECT 1 FROM hits_other WHERE at >= $2 AND at < $3)";
-    let this = (now.get() - MONDAY).div_euclid(WEEK);
+    let this = week(now.get());
     for week in this - WEEKS_BEFORE..=this + WEEKS_AHEAD {
-        let begin = MONDAY + week * WEEK;
-        let day = Micros::new(begin).to_string();
-        let day: String = day.chars().take(10).filter(char::is_ascii_digit).collect();
-        let name = format!("hits_{day}");
-        let query = sqlx::query_scalar(MISSING).bind(&name);
-        let query = query.bind(begin).bind(begin + WEEK);
-        let missing: bool = ask(pool, async |on| query.fetch_one(on).await).await?;
-        if missing {
-            make_partition(pool, &name, begin).await?;
-        }
+        make_week(pool, week).await?;
     }
     Ok(())
 }
 
+/// The week that a time lies in.
+fn week(at: i64) -> i64 {
+    at.saturating_sub(MONDAY).div_euclid(WEEK)
+}
+
+async fn make_week(pool: &PgPool, week: i64) -> Result<(), StoreError> {
+    const MISSING: &str = "SELECT to_regclass($1) IS NULL AND NOT EXISTS (
+            SELECT 1 FROM hits_other WHERE at >= $2 AND at < $3)";
+    let begin = MONDAY.saturating_add(week.saturating_mul(WEEK));
+    let end = begin.saturating_add(WEEK);
+    let day = Micros::new(begin).to_string();
+    let day: String = day.chars().take(10).filter(char::is_ascii_digit).collect();
+    let name = format!("hits_{day}");
+    let query = sqlx::query_scalar(MISSING)
+        .bind(&name)
+        .bind(begin)
+        .bind(end);
+    let missing: bool = ask(pool, async |on| query.fetch_one(on).await).await?;
+    match missing {
+        true => make_partition(pool, &name, (begin, end)).await,
+        false => Ok(()),
+    }
+}
+
 /// Everybody waits for it while it waits for a lock, so it gives up soon, and is tried again.
-async fn make_partition(pool: &PgPool, name: &str, begin: i64) -> Result<(), StoreError> {
+async fn make_partition(
+    pool: &PgPool,
+    name: &str,
+    (begin, end): (i64, i64),
+) -> Result<(), StoreError> {
     const PATIENCE: &str = "SET LOCAL lock_timeout = '1s'";
     let sql = format!(
-        "CREATE TABLE IF NOT EXISTS {name} PARTITION OF hits FOR VALUES FROM ({begin}) TO ({})",
-        begin + WEEK
+        "CREATE TABLE IF NOT EXISTS {name} PARTITION OF hits FOR VALUES FROM ({begin}) TO ({end})"
     );
     let mut held = Held::begin(pool).await?;
     within(sqlx::query(PATIENCE).execute(held.on()?)).await?;

@@ -3,6 +3,7 @@
 //! since is reported, never silently replaced by an empty one.
 
 mod ingest;
+mod insert;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -10,22 +11,24 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::Connection as _;
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
 use super::connections::Pool;
+use super::schema::refused;
 use super::{Store, StoreError};
 
 pub(super) use ingest::ingest;
+pub(super) use insert::insert;
 
 const READERS_MAX: u32 = 4;
 const BUSY_WAIT: Duration = Duration::from_secs(2);
 /// The database within a data directory.
 const NAME: &str = "cupel.sqlite";
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// Where the database lies.
 #[derive(Debug)]
@@ -83,10 +86,8 @@ pub(super) async fn open(data: &Path) -> Result<Store, StoreError> {
         private(&path).map_err(io)?;
     }
     let writer = writer(options.clone()).await?;
-    MIGRATIONS.run(&writer).await.map_err(|error| match error {
-        MigrateError::Execute(error) => StoreError::Unavailable(error),
-        other => StoreError::Schema(other),
-    })?;
+    let migrated = MIGRATIONS.run(&writer).await;
+    migrated.map_err(|error| refused(error, &MIGRATIONS))?;
     private(&marker).map_err(io)?;
     let inode = fs::metadata(&path).map_err(io)?.ino();
     let readers = SqlitePoolOptions::new()
