@@ -4,8 +4,8 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -13,30 +13,42 @@ use serde_json::json;
 
 use crate::harness::{Server, client, cupel, cupel_on_file, eventually, postgres, run};
 
-const THROUGH: u8 = 0;
-const CUT: u8 = 1;
+pub(crate) const THROUGH: u8 = 0;
+pub(crate) const CUT: u8 = 1;
 const HANG: u8 = 2;
+pub(crate) const SLOW: u8 = 3;
 /// How soon a change of the way is heeded.
 const SOON: Duration = Duration::from_millis(20);
 
 /// The way to the database server: it leads there, nowhere, or goes dead.
-struct Way {
+pub(crate) struct Way {
     state: Arc<AtomicU8>,
-    place: String,
+    /// Where it leads.
+    server: Arc<Mutex<String>>,
+    pub(crate) place: String,
+}
+
+/// Where the server of this URL is.
+fn place_of(url: &str) -> String {
+    let place = url.rsplit_once('@').unwrap().1;
+    place.split('/').next().unwrap().to_owned()
 }
 
 impl Way {
     /// To the server of this URL.
-    fn to(url: &str) -> Self {
+    pub(crate) fn to(url: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let place = listener.local_addr().unwrap().to_string();
         let state = Arc::new(AtomicU8::new(THROUGH));
-        let server = url.rsplit_once('@').unwrap().1.to_owned();
-        let shared = Arc::clone(&state);
+        let server = Arc::new(Mutex::new(place_of(url)));
+        let (shared, leads) = (Arc::clone(&state), Arc::clone(&server));
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                if shared.load(Ordering::Relaxed) != CUT {
-                    let there = TcpStream::connect(&server).unwrap();
+                let there = leads.lock().unwrap().clone();
+                // A server that is not there refuses: so does the way.
+                if shared.load(Ordering::Relaxed) != CUT
+                    && let Ok(there) = TcpStream::connect(there)
+                {
                     pass(
                         client.try_clone().unwrap(),
                         there.try_clone().unwrap(),
@@ -46,10 +58,23 @@ impl Way {
                 }
             }
         });
-        Self { state, place }
+        Self {
+            state,
+            server,
+            place,
+        }
     }
 
-    fn set(&self, state: u8) {
+    /// Leads to the server of this URL from now on.
+    pub(crate) fn lead(&self, url: &str) {
+        *self.server.lock().unwrap() = place_of(url);
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.place.rsplit_once(':').unwrap().1.parse().unwrap()
+    }
+
+    pub(crate) fn set(&self, state: u8) {
         self.state.store(state, Ordering::Relaxed);
     }
 }
@@ -61,15 +86,20 @@ fn pass(mut from: TcpStream, mut to: TcpStream, state: &Arc<AtomicU8>) {
     from.set_read_timeout(Some(SOON)).unwrap();
     std::thread::spawn(move || {
         let mut bytes = [0; 16 << 10];
+        let mut late = false;
         loop {
             match state.load(Ordering::Relaxed) {
                 CUT => break,
                 // What comes meanwhile waits, and arrives late.
                 HANG => std::thread::sleep(SOON),
+                SLOW if !late => {
+                    std::thread::sleep(5 * SOON);
+                    late = true;
+                }
                 _ => match from.read(&mut bytes) {
                     Ok(0) => break,
                     Ok(read) if to.write_all(&bytes[..read]).is_err() => break,
-                    _ => {}
+                    _ => late = false,
                 },
             }
         }
