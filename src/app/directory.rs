@@ -103,7 +103,9 @@ fn foreign(data: &Path) -> std::io::Result<Option<String>> {
         // A start that failed may have made a socket, and a shell the file of its log.
         let about = entry.metadata()?;
         let nothing = about.file_type().is_socket() || (about.is_file() && about.len() == 0);
-        if !nothing && !BEFORE_USE.contains(&name.as_str()) {
+        // A copy that was broken off may have begun the database.
+        let ours = BEFORE_USE.contains(&name.as_str()) || name.starts_with("cupel.sqlite");
+        if !nothing && !ours {
             return Ok(Some(name));
         }
     }

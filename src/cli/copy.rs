@@ -1,7 +1,5 @@
 //! `cupel copy`.
 
-use std::path::PathBuf;
-
 use actix_web::rt;
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, json};
@@ -19,19 +17,19 @@ use super::reach::existing;
 ///
 /// Campaigns, links, keys of the API, hits, judgements and sums, with their numbers; the new
 /// database must be empty. Stop the servers that use either first. Run the same command again after
-/// it was broken off: it goes on where it was. At the end the rows of both are counted and compared;
-/// then write the new place into the configuration as `store`, and start the server. The data
-/// directory stays what it is: its keys, journal and catalogue go on.
+/// it was broken off: it goes on where it was. At the end the rows of both are counted and
+/// compared; then write the new place into the configuration as `store`, and start the server. The
+/// data directory stays what it is: its keys, journal and catalogue go on.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: cupel copy --from sqlite:/var/lib/cupel --to \
                   postgres://cupel@db.example.com/cupel")]
 pub(super) struct Copy {
     /// Database to copy: sqlite:DIR, a server's data directory, or postgres://…
-    #[arg(long, value_name = "PLACE", value_parser = parse)]
-    from: Named,
+    #[arg(long, value_name = "PLACE")]
+    from: String,
     /// Database that is to have it; a password may stand in ~/.pgpass or PGPASSWORD
-    #[arg(long, value_name = "PLACE", value_parser = parse)]
-    to: Named,
+    #[arg(long, value_name = "PLACE")]
+    to: String,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -44,61 +42,50 @@ struct Named {
     shown: String,
 }
 
-/// What is wrong is said without repeating it: a password may stand there.
-fn parse(text: &str) -> Result<Named, String> {
+/// What is wrong is said without repeating it, as clap would: a password may stand there.
+fn parse(flag: &str, text: &str) -> Result<Named, Failure> {
     let directory = text.strip_prefix("sqlite:").filter(|path| !path.is_empty());
     let place = match directory {
-        Some(path) => Place::Directory(PathBuf::from(path)),
+        // Another way to write it is no other place.
+        Some(path) => Place::Directory(std::path::absolute(path).unwrap_or_else(|_| path.into())),
         None if text.starts_with("postgres://") || text.starts_with("postgresql://") => {
             Place::Postgres(text.to_owned())
         }
-        None => return Err("is neither sqlite:DIR nor postgres://user@host/database".to_owned()),
+        None => {
+            let line = format!("{flag} is neither sqlite:DIR nor postgres://user@host/database");
+            return Err(Failure::new(Failure::USAGE, line));
+        }
     };
-    let shown = without_password(text);
+    let shown = match &place {
+        Place::Directory(data) => format!("sqlite:{}", data.display()),
+        Place::Postgres(url) => without_password(url),
+    };
     Ok(Named { place, shown })
 }
 
 impl Copy {
     pub(super) fn run(self) -> Result<(), Failure> {
-        if self.from.place == self.to.place {
+        let (from, to) = (parse("--from", &self.from)?, parse("--to", &self.to)?);
+        if from.place == to.place {
             let line = "--from and --to are the same database";
             return Err(Failure::new(Failure::USAGE, line));
         }
         let mut locks = Vec::new();
-        if let Place::Directory(data) = &self.from.place {
+        if let Place::Directory(data) = &from.place {
             locks.push(DirectoryLock::take(existing(data).map_err(of_places)?)?);
         }
-        if let Place::Directory(data) = &self.to.place {
+        if let Place::Directory(data) = &to.place {
             locks.push(DirectoryLock::take(data)?);
         }
         let bar = Bar::new();
-        let copied = rt::System::new().block_on(self.copy(&bar));
+        let copied = rt::System::new().block_on(copy(&from, &to, &bar));
         bar.clear();
         let copied = copied?;
         drop(locks);
-        self.say(&copied)
+        self.say(&copied, &from, &to)
     }
 
-    async fn copy(&self, bar: &Bar) -> Result<Vec<Copied>, Failure> {
-        let failed = |named: &Named, error: StoreError| {
-            let line = format!("{}: {error}", named.shown);
-            Failure::new(code(&error), line)
-        };
-        let there = Store::schema(&self.from.place).await;
-        if there.map_err(|error| failed(&self.from, error))?.is_none() {
-            let line = format!("{}: no database of cupel's is there", self.from.shown);
-            return Err(Failure::new(Failure::NO_INPUT, line));
-        }
-        let from = Store::open(&self.from.place, Clock.now()).await;
-        let from = from.map_err(|error| failed(&self.from, error))?;
-        let source = &self.from.shown;
-        let mut see = |so_far| bar.tell(so_far);
-        let copied = store::copy(&from, &self.to.place, source, &mut see).await;
-        from.close().await;
-        copied.map_err(|error| failed(&self.to, error))
-    }
-
-    fn say(&self, copied: &[Copied]) -> Result<(), Failure> {
+    fn say(&self, copied: &[Copied], from: &Named, to: &Named) -> Result<(), Failure> {
         let mut lines = Lines::new();
         let rows: u64 = copied.iter().map(|one| one.rows).sum();
         if self.json {
@@ -119,16 +106,31 @@ impl Copy {
         lines.say(format_args!(
             "copied {}, as many as {} has",
             count(rows, "row"),
-            self.from.shown
+            from.shown
         ));
-        if let Place::Postgres(_) = self.to.place {
-            let shown = &self.to.shown;
-            lines.say(format_args!(
-                "now write store = \"{shown}\" into cupel.toml, and start"
-            ));
+        if matches!(to.place, Place::Postgres(_)) {
+            lines.say("now write its URL into the configuration as store, and start the server");
         }
         lines.finish()
     }
+}
+
+async fn copy(from: &Named, to: &Named, bar: &Bar) -> Result<Vec<Copied>, Failure> {
+    let failed = |shown: &str| {
+        let shown = shown.to_owned();
+        move |error: StoreError| Failure::new(code(&error), format!("{shown}: {error}"))
+    };
+    let there = Store::schema(&from.place).await;
+    if there.map_err(failed(&from.shown))?.is_none() {
+        let line = format!("{}: no database of cupel's is there", from.shown);
+        return Err(Failure::new(Failure::NO_INPUT, line));
+    }
+    let store = Store::open(&from.place, Clock.now()).await;
+    let store = store.map_err(failed(&from.shown))?;
+    let mut see = |so_far| bar.tell(so_far);
+    let copied = store::copy(&store, &to.place, &from.shown, &mut see).await;
+    store.close().await;
+    copied.map_err(failed(&format!("{} to {}", from.shown, to.shown)))
 }
 
 /// A directory is named by another flag here.

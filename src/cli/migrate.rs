@@ -14,8 +14,8 @@ use super::local::Local;
 
 /// Bring the database's schema up to date, as every start of the server does
 ///
-/// To see to it before the start, or with rights that the server has not. One that is broken off has
-/// changed nothing, or all of a step. A database that a newer cupel has changed is refused.
+/// To see to it before the start. One that is broken off has changed nothing, or all of a step. A
+/// database that a newer cupel has changed is refused.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: cupel migrate --data /var/lib/cupel --check")]
 pub(super) struct Migrate {

@@ -236,7 +236,12 @@ pub fn without_password(text: &str) -> String {
     const MASK: &str = "***";
     let is_password = |name: &str| name == "password";
     let Ok(mut url) = Url::parse(text) else {
-        return text.to_owned();
+        // Nobody can say where in it a password stands.
+        let scheme = text.split_once("://");
+        return scheme.map_or_else(
+            || text.to_owned(),
+            |(scheme, _)| format!("{scheme}://{MASK}"),
+        );
     };
     let parameter = url.query_pairs().any(|(name, _)| is_password(&name));
     if url.password().is_none() && !parameter {

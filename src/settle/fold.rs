@@ -99,11 +99,13 @@ impl<'a> Fold<'a> {
             .address
             .zip(day_key)
             .map(|(address, key)| key.source(address, &hit));
+        // In the journal and nowhere else.
+        let prefix = hit.address.take().map(network::prefix);
         self.out.hits.push(StoredHit {
             edge: self.edge,
             sequence,
             hit,
-            prefix: hit.address.map(network::prefix),
+            prefix,
             source,
             revision: 0,
             settled: false,

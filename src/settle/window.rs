@@ -7,6 +7,9 @@ use std::collections::VecDeque;
 use crate::domain::time::Micros;
 use crate::store::{Position, Store, StoreError, StoredHit};
 
+/// Hits that are read back at once: also over a slow way soon enough.
+const PAGE: usize = 1_000;
+
 /// The open windows of one edge.
 #[derive(Debug)]
 pub(super) struct Window {
@@ -38,6 +41,10 @@ impl Window {
         is_due: impl Fn(Micros) -> bool,
         limit: usize,
     ) -> Result<Vec<StoredHit>, StoreError> {
+        // Out of a backlog, it catches up with what is written meanwhile.
+        if self.complete_to < written && self.hits.len() + PAGE <= self.room {
+            self.read_back(store, written).await?;
+        }
         loop {
             let due = self.hits.iter().take_while(|open| is_due(open.hit.at));
             let due: Vec<_> = due.take(limit).cloned().collect();
@@ -45,18 +52,23 @@ impl Window {
             if !exhausted || self.complete_to >= written {
                 return Ok(due);
             }
-            let wanted = limit - due.len();
-            let more = store
-                .hits_after(self.edge, self.complete_to, wanted)
-                .await?;
-            self.complete_to = more.last_sequence.unwrap_or(written);
-            self.hits.extend(more.hits);
+            self.read_back(store, written).await?;
         }
+    }
+
+    async fn read_back(&mut self, store: &Store, written: u64) -> Result<(), StoreError> {
+        let more = store.hits_after(self.edge, self.complete_to, PAGE).await?;
+        self.complete_to = more.last_sequence.unwrap_or(written);
+        self.hits.extend(more.hits);
+        Ok(())
     }
 
     /// Forgets the first hits: their windows are closed.
     pub(super) fn forget(&mut self, closed: usize) {
         self.hits.drain(..closed.min(self.hits.len()));
+        if self.hits.capacity() > 4 * (self.hits.len() + PAGE) {
+            self.hits.shrink_to_fit();
+        }
     }
 
     /// Hits that the store has taken: all there are behind `from`, up to `to`.

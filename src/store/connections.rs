@@ -48,11 +48,14 @@ impl Pool {
         row.ok_or(StoreError::Unavailable(sqlx::Error::RowNotFound))
     }
 
-    /// The only row, of a question that takes as long as it takes.
-    pub(super) async fn one_in_the_end(&self, query: Query<'_>) -> Result<Row, StoreError> {
+    /// Every row, of a question that takes as long as it takes.
+    pub(super) async fn all_in_the_end(&self, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
         match self {
-            Self::Sqlite(_) => self.one(query).await,
-            Self::Postgres(pool) => Ok(Row::Postgres(query.postgres().fetch_one(pool).await?)),
+            Self::Sqlite(_) => self.all(query).await,
+            Self::Postgres(pool) => {
+                let found = query.postgres().fetch_all(pool).await?;
+                Ok(rows(found, Row::Postgres))
+            }
         }
     }
 

@@ -106,8 +106,11 @@ impl Store {
     /// The store is not available.
     pub async fn events(&self, filter: &EventFilter) -> Result<Vec<StoredHit>, StoreError> {
         let mut query = Query::begin(WITH_AGENT).push("1 = 1");
-        if let Some(campaign) = filter.campaign {
-            query = query.push(" AND h.campaign = ").push_bind(campaign.get());
+        // PostgreSQL may not know that the campaign is one: it would then go along all events.
+        let campaign = filter.campaign.map(CampaignId::get);
+        if let Some(campaign) = campaign {
+            let (one, range) = (" AND h.campaign = $1", " AND h.campaign BETWEEN $1 AND $1");
+            query = query.push_each(one, range).bind(campaign);
         }
         if let Some(kind) = filter.kind {
             query = query.push(" AND h.kind = ").push_bind(kind.code());
@@ -116,15 +119,26 @@ impl Store {
             query = query.push(" AND h.class = ").push_bind(class.code());
         }
         if let Some((edge, sequence)) = filter.after {
+            let behind = " AND (h.edge, h.sequence) > (";
+            let behind_in_range = match campaign {
+                Some(_) => " AND (h.campaign, h.edge, h.sequence) > ($1, ",
+                None => behind,
+            };
             query = query
-                .push(" AND (h.edge, h.sequence) > ((SELECT id FROM edges WHERE incarnation = ")
+                .push_each(behind, behind_in_range)
+                .push("(SELECT id FROM edges WHERE incarnation = ")
                 .push_bind(edge.0)
                 .push("), ")
                 .push_bind(signed(sequence))
                 .push(")");
         }
+        let order = " ORDER BY h.edge, h.sequence LIMIT ";
+        let order_in_range = match campaign {
+            Some(_) => " ORDER BY h.campaign, h.edge, h.sequence LIMIT ",
+            None => order,
+        };
         query = query
-            .push(" ORDER BY h.edge, h.sequence LIMIT ")
+            .push_each(order, order_in_range)
             .push_bind(filter.limit);
         let rows = self.readers.all(query).await?;
         rows.iter().map(stored_hit_with_agent).collect()

@@ -171,7 +171,7 @@ impl Store {
             Place::Directory(data) => sqlite::open(data).await?,
             Place::Postgres(url) => postgres::open(url, Some(now)).await?,
         };
-        if let Some(source) = store.unfinished_from().await? {
+        if let Some(source) = copying::unfinished_from(&store.writer).await? {
             return Err(StoreError::Unfinished { from: source });
         }
         store.ensure_first_tenant(now).await?;

@@ -2,6 +2,7 @@
 
 use sqlx::migrate::{MigrateError, Migrator};
 
+use super::copying::unfinished_from;
 use super::sql::{Query, Sql};
 use super::{Place, Store, StoreError, postgres, sqlite};
 
@@ -15,12 +16,16 @@ impl Store {
         })
     }
 
-    /// The schema of the database there, without opening that: nothing is made or brought up to date.
-    /// `None` if there is none.
+    /// The schema of the database there, without opening that: nothing is made or brought up to
+    /// date. `None` if there is none.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// It cannot be read, or is half of a copy.
     pub async fn schema(place: &Place) -> Result<Option<i64>, StoreError> {
+        const THERE: Sql = Sql::of(
+            "SELECT count(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
+            "SELECT count(to_regclass('_sqlx_migrations'))",
+        );
         const SQL: Sql = Sql::same("SELECT max(version) FROM _sqlx_migrations");
         let readers = match place {
             Place::Directory(data) => sqlite::peek(data).await?,
@@ -29,9 +34,19 @@ impl Store {
         let Some(readers) = readers else {
             return Ok(None);
         };
-        let row = readers.one(Query::new(SQL)).await;
+        let asked = async {
+            if let Some(from) = unfinished_from(&readers).await? {
+                return Err(StoreError::Unfinished { from });
+            }
+            let there: i64 = readers.one(Query::new(THERE)).await?.at(0)?;
+            match there {
+                0 => Ok(None),
+                _ => readers.one(Query::new(SQL)).await?.at(0),
+            }
+        };
+        let schema = asked.await;
         readers.close().await;
-        row?.at(0)
+        schema
     }
 }
 

@@ -41,7 +41,7 @@ impl Sql {
 }
 
 /// A value that a statement is given.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value<'a> {
     Int(Option<i64>),
     Bool(bool),
@@ -134,8 +134,19 @@ impl<'a> Query<'a> {
     }
 
     /// More text, the same for both.
-    pub(super) fn push(mut self, more: &'static str) -> Self {
-        self.add(more);
+    pub(super) fn push(self, more: &'static str) -> Self {
+        self.push_each(more, more)
+    }
+
+    /// More text, one for each.
+    pub(super) fn push_each(mut self, more_sqlite: &str, more_postgres: &str) -> Self {
+        if let Text::Fixed(sql) = self.text {
+            self.text = Self::begin(sql).text;
+        }
+        if let Text::Made { sqlite, postgres } = &mut self.text {
+            sqlite.push_str(more_sqlite);
+            postgres.push_str(more_postgres);
+        }
         self
     }
 
@@ -143,18 +154,7 @@ impl<'a> Query<'a> {
     pub(super) fn push_bind(mut self, value: impl Into<Value<'a>>) -> Self {
         self.values.push(value.into());
         let place = format!("${}", self.values.len());
-        self.add(&place);
-        self
-    }
-
-    fn add(&mut self, more: &str) {
-        if let Text::Fixed(sql) = self.text {
-            self.text = Self::begin(sql).text;
-        }
-        if let Text::Made { sqlite, postgres } = &mut self.text {
-            sqlite.push_str(more);
-            postgres.push_str(more);
-        }
+        self.push_each(&place, &place)
     }
 
     pub(super) fn sqlite(self) -> Prepared<'a, Sqlite, SqliteArguments> {

@@ -1,5 +1,5 @@
-//! A database server that fails while readers come: none of them waits, and every hit is counted once
-//! afterwards. These bring servers of their own, and need none that is given.
+//! A database server that fails while readers come: none of them waits, and every hit is counted
+//! once afterwards. These bring servers of their own, and need none that is given.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -45,8 +45,8 @@ const MIGRATED: &str = "_sqlx_migrations";
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
-/// Connects to the database of this URL, and brings its schema up to date; with what the days around
-/// `now` need.
+/// Connects to the database of this URL, and brings its schema up to date; with what the days
+/// around `now` need.
 pub(super) async fn open(url: &str, now: Option<Micros>) -> Result<Store, StoreError> {
     let options: PgConnectOptions = url.parse()?;
     let options = options

@@ -79,8 +79,8 @@ async fn insert_texts(
 
 pub(super) type Statement = Query<'static, Sqlite, SqliteArguments>;
 
-/// A statement of so many rows of so many values. They have no names: SQLite looks each name up among
-/// all that the statement has, which cost more than all else.
+/// A statement of so many rows of so many values. They have no names: SQLite looks each name up
+/// among all that the statement has, which cost more than all else.
 pub(super) fn statement(begin: &str, values: usize, rows: usize, end: &str) -> Statement {
     let mut text = String::with_capacity(begin.len() + rows * (2 * values + 2) + end.len());
     text.push_str(begin);
