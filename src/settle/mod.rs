@@ -205,7 +205,6 @@ impl Settler {
                 fold.accept(accepted);
             }
         }
-        let closed = due.len();
         for stored in due {
             fold.settle(stored, now);
         }
@@ -246,7 +245,6 @@ impl Settler {
         };
         store.ingest(&written).await?;
         connected.known.learn(untouched);
-        connected.window.forget(closed);
         connected.took(written);
         Ok(progress)
     }

@@ -32,8 +32,8 @@ impl Window {
         }
     }
 
-    /// Hits that are due, in order, at most `limit`; stops before the first that is not. They stay
-    /// until [`Window::forget`]. `written` is the last sequence that the store has.
+    /// Takes hits that are due, in order, at most `limit`; stops before the first that is not. A
+    /// round that fails makes the window anew. `written` is the last sequence that the store has.
     pub(super) async fn due(
         &mut self,
         store: &Store,
@@ -45,15 +45,19 @@ impl Window {
         if self.complete_to < written && self.hits.len() + PAGE <= self.room {
             self.read_back(store, written).await?;
         }
-        loop {
-            let due = self.hits.iter().take_while(|open| is_due(open.hit.at));
-            let due: Vec<_> = due.take(limit).cloned().collect();
-            let exhausted = due.len() == self.hits.len() && due.len() < limit;
-            if !exhausted || self.complete_to >= written {
-                return Ok(due);
+        let mut due = Vec::new();
+        while due.len() < limit {
+            match self.hits.front() {
+                Some(open) if !is_due(open.hit.at) => break,
+                Some(_) => due.extend(self.hits.pop_front()),
+                None if self.complete_to >= written => break,
+                None => self.read_back(store, written).await?,
             }
-            self.read_back(store, written).await?;
         }
+        if self.hits.capacity() > 4 * (self.hits.len() + PAGE) {
+            self.hits.shrink_to_fit();
+        }
+        Ok(due)
     }
 
     async fn read_back(&mut self, store: &Store, written: u64) -> Result<(), StoreError> {
@@ -61,14 +65,6 @@ impl Window {
         self.complete_to = more.last_sequence.unwrap_or(written);
         self.hits.extend(more.hits);
         Ok(())
-    }
-
-    /// Forgets the first hits: their windows are closed.
-    pub(super) fn forget(&mut self, closed: usize) {
-        self.hits.drain(..closed.min(self.hits.len()));
-        if self.hits.capacity() > 4 * (self.hits.len() + PAGE) {
-            self.hits.shrink_to_fit();
-        }
     }
 
     /// Hits that the store has taken: all there are behind `from`, up to `to`.
