@@ -93,6 +93,7 @@ struct Accounts {
 
 struct World {
     own: TempDir,
+    room: usize,
     journal: Arc<Journal>,
     settler: Settler,
     store: Store,
@@ -100,7 +101,7 @@ struct World {
 
 impl World {
     /// A journal with hits, an act and an acceptance; nothing is settled.
-    async fn new() -> Self {
+    async fn new(in_memory: usize) -> Self {
         let own = tempfile::tempdir().unwrap();
         let journal = Journal::open(own.path(), JournalOptions::default()).unwrap();
         let mut keeper = journal.keeper().unwrap();
@@ -139,10 +140,11 @@ impl World {
         );
         acted.and(accepted).unwrap();
         Self {
-            settler: settler(&own, &journal),
+            settler: settler(&own, &journal, in_memory),
             store: store(&own).await,
             journal,
             own,
+            room: in_memory,
         }
     }
 
@@ -188,7 +190,7 @@ impl World {
         if done.is_none() && matches!(strike, Some(Strike::Gone)) {
             self.store.close().await;
             self.store = store(&self.own).await;
-            self.settler = settler(&self.own, &self.journal);
+            self.settler = settler(&self.own, &self.journal, self.room);
         }
         match strike {
             None => done.map(Result::unwrap),
@@ -224,10 +226,10 @@ impl World {
     }
 }
 
-fn settler(own: &TempDir, journal: &Arc<Journal>) -> Settler {
+fn settler(own: &TempDir, journal: &Arc<Journal>, room: usize) -> Settler {
     let options = SettleOptions {
         records_max: RECORDS_MAX,
-        window_hits_max: WINDOW_HITS_MAX,
+        window_hits_max: room,
         ..SettleOptions::default()
     };
     let rules = Arc::new(RuleSet::shipped().unwrap());
@@ -255,7 +257,11 @@ async fn within<T>(polls: u64, work: impl Future<Output = T>) -> Option<T> {
 }
 
 async fn accounts(strike: Option<Strike>) -> Accounts {
-    let mut world = World::new().await;
+    accounts_with(WINDOW_HITS_MAX, strike).await
+}
+
+async fn accounts_with(room: usize, strike: Option<Strike>) -> Accounts {
+    let mut world = World::new(room).await;
     world.settle(strike).await;
     world.accounts().await
 }
@@ -270,6 +276,21 @@ async fn what_is_struck_in_the_middle_is_stored_and_counted_once() {
     assert!(undisturbed.hits.iter().all(|stored| stored.settled));
     for strike in STRIKES {
         assert_eq!(accounts(Some(strike)).await, undisturbed, "{strike:?}");
+    }
+}
+
+/// Whether hits wait for their windows to close in memory or in the store, all are judged again.
+#[tokio::test]
+async fn what_has_no_room_in_memory_is_settled_like_the_rest() {
+    let in_memory = accounts_with(HITS as usize * 2, None).await;
+    let revised = in_memory.hits.iter().filter(|stored| stored.revision > 0);
+    assert!(revised.count() > HITS as usize / 2);
+    for room in [0, 1, WINDOW_HITS_MAX, HITS as usize - 1] {
+        assert_eq!(
+            accounts_with(room, None).await,
+            in_memory,
+            "room for {room}"
+        );
     }
 }
 

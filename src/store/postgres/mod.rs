@@ -55,7 +55,8 @@ pub(super) async fn open(url: &str, now: Option<Micros>) -> Result<Store, StoreE
         .options([("synchronous_commit", "on")])
         // What is asked for in an order is along an index. Without statistics of a campaign that is
         // new, PostgreSQL would rather read all of it and sort, for every page.
-        .options([("enable_sort", "off"), ("jit", "off")]);
+        .options([("enable_sort", "off"), ("enable_incremental_sort", "off")])
+        .options([("jit", "off")]);
     // A pool goes on trying, and says in the end that it took too long: this says why.
     let mut first = within(options.connect()).await?;
     check_version(&mut first).await?;
