@@ -1,7 +1,7 @@
 //! The real proxies, with the very files of `contrib/`: only ports and paths are replaced.
 
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -184,8 +184,7 @@ impl Drop for Behind {
     }
 }
 
-/// Addresses that are free now: proxies cannot say which they were given.
+/// Addresses that are free: proxies cannot say which they were given.
 pub(crate) fn free<const N: usize>() -> [SocketAddr; N] {
-    let held: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    held.map(|socket| socket.local_addr().unwrap())
+    crate::harness::ports().map(|port| ([127, 0, 0, 1], port).into())
 }

@@ -20,7 +20,7 @@ use reqwest::blocking::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 
 pub use minted::{Minted, damaged};
-pub use process::{answer_once, cupel, cupel_on_file, for_anybody, postgres, run};
+pub use process::{answer_once, cupel, cupel_on_file, for_anybody, ports, postgres, run};
 use process::{free_ports, log, log_file};
 
 /// Longest wait for something that takes a second.

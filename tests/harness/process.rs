@@ -6,11 +6,19 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
 
 /// Names the PostgreSQL server that everything is to be run on, without a database.
 const ON_POSTGRES: &str = "CUPEL_TEST_POSTGRES";
+/// The lowest port that is asked for. Those below have names that something may know.
+const FIRST: u32 = 12_000;
+
+/// Steps between where two test programs that run at once begin to look.
+const APART: u32 = 32;
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// The binary under test.
 pub fn cupel() -> Command {
@@ -61,6 +69,22 @@ pub fn free_ports(flags: &[&str]) -> Vec<&'static str> {
     let free = ["--listen", "--control"];
     let free = free.iter().filter(named);
     free.flat_map(|flag| [*flag, "127.0.0.1:0"]).collect()
+}
+
+/// Ports of loopback that nobody has and that the system gives to nobody: they lie below those it
+/// chooses from. One that it chose once and took back may be the source of some connection a moment
+/// later, and the server that was told of it then cannot start.
+pub fn ports<const N: usize>() -> [u16; N] {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    let end: u32 = range.split_whitespace().next().unwrap().parse().unwrap();
+    let wide = end.checked_sub(FIRST).filter(|wide| *wide > 1_000);
+    let wide = wide.expect("ports below those the system chooses from");
+    let began = std::process::id().wrapping_mul(APART);
+    let mut free = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed))
+        .take(wide as usize)
+        .map(|step| (FIRST + began.wrapping_add(step) % wide) as u16)
+        .filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    std::array::from_fn(|_| free.next().expect("a free port"))
 }
 
 pub fn log_file(data: &Path) -> Stdio {

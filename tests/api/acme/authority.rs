@@ -35,7 +35,7 @@ pub(super) struct Authority {
 struct State {
     base: String,
     issuer: Issuer<'static, KeyPair>,
-    ports: (u16, u16),
+    ports: [u16; 2],
     days: Days,
     nonces: (u64, HashSet<String>),
     /// Accounts that it knows.
@@ -52,7 +52,7 @@ struct State {
 
 impl Authority {
     /// Looks at these ports for TLS and HTTP.
-    pub(super) fn start(ports: (u16, u16), days: Days) -> Self {
+    pub(super) fn start(ports: [u16; 2], days: Days) -> Self {
         let own = tempfile::tempdir().unwrap();
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
@@ -123,7 +123,7 @@ impl Authority {
     }
 
     /// Looks at other ports, and signs for other days, from now on.
-    pub(super) fn change(&self, ports: (u16, u16), days: Days) {
+    pub(super) fn change(&self, ports: [u16; 2], days: Days) {
         let mut state = self.state.lock().unwrap();
         (state.ports, state.days) = (ports, days);
     }
@@ -314,7 +314,7 @@ impl State {
         match kind {
             "http-01" => {
                 let path = format!("/.well-known/acme-challenge/{token}");
-                let said = get(self.ports.1, host, &path).map_err(|it| it.to_string())?;
+                let said = get(self.ports[1], host, &path).map_err(|it| it.to_string())?;
                 let body = said
                     .split_once("\r\n\r\n")
                     .map(|(_, body)| body)
@@ -325,7 +325,7 @@ impl State {
             }
             "tls-alpn-01" => {
                 let digest = Sha256::digest(expected.as_bytes());
-                let seen = handshake(self.ports.0, host).map_err(|error| error.to_string())?;
+                let seen = handshake(self.ports[0], host).map_err(|error| error.to_string())?;
                 (seen == digest.as_slice())
                     .then_some(())
                     .ok_or(format!("{host} shows another digest"))

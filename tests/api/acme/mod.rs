@@ -3,31 +3,24 @@
 mod authority;
 mod look;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use reqwest::blocking::Client;
 
-use crate::harness::{PATIENCE, Server, eventually};
+use crate::harness::{PATIENCE, Server, eventually, ports};
 use authority::Authority;
 
-/// Ports that nobody uses: the authority must know them before the server is started.
-fn free_ports() -> (u16, u16) {
-    let taken = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    let [one, other] = taken.map(|it| it.local_addr().unwrap().port());
-    (one, other)
-}
-
 /// A server for `a.example` and `b.example` on these ports.
-fn serve(data: &Path, authority: &Authority, ports: (u16, u16), challenge: &str) -> Server {
+fn serve(data: &Path, authority: &Authority, ports: [u16; 2], challenge: &str) -> Server {
     let configuration = format!(
         "[acme]\nhosts = [\"a.example\", \"b.example\"]\ncontact = \"ca@a.example\"\n\
          directory = {:?}\nca_certificate = {:?}\nchallenge = {challenge:?}\n",
         authority.directory, authority.root
     );
     std::fs::write(data.join("cupel.toml"), configuration).unwrap();
-    let listen = format!("127.0.0.1:{},http://127.0.0.1:{}", ports.0, ports.1);
+    let listen = format!("127.0.0.1:{},http://127.0.0.1:{}", ports[0], ports[1]);
     Server::start(data, &["--listen", &listen])
 }
 
@@ -71,11 +64,11 @@ fn data() -> (tempfile::TempDir, std::path::PathBuf) {
 #[test]
 fn a_certificate_is_ordered_kept_and_renewed_in_time() {
     for challenge in ["tls-alpn-01", "http-01"] {
-        let (ports, (_own, data)) = (free_ports(), data());
+        let (ports, (_own, data)) = (ports::<2>(), data());
         let authority = Authority::start(ports, (1, 89));
         let mut server = serve(&data, &authority, ports, challenge);
-        assert_eq!(server.public, format!("https://127.0.0.1:{}", ports.0));
-        both_answer(&authority, ports.0);
+        assert_eq!(server.public, format!("https://127.0.0.1:{}", ports[0]));
+        both_answer(&authority, ports[0]);
         assert_eq!(authority.issued(), 1, "{challenge}");
         for name in ["account.json", "certificate.pem"] {
             let about = std::fs::metadata(data.join("acme").join(name)).unwrap();
@@ -83,22 +76,22 @@ fn a_certificate_is_ordered_kept_and_renewed_in_time() {
         }
         // Old answers are not given for ever.
         let path = "/.well-known/acme-challenge/token0";
-        let said = look::get(ports.1, "a.example", path).unwrap();
+        let said = look::get(ports[1], "a.example", path).unwrap();
         assert!(said.starts_with("HTTP/1.1 404"), "{said}");
-        assert!(look::handshake(ports.0, "a.example").is_err());
+        assert!(look::handshake(ports[0], "a.example").is_err());
         // The one that is kept serves the next start, and no other is asked for.
         server.stop();
         let mut server = serve(&data, &authority, ports, challenge);
-        both_answer(&authority, ports.0);
+        both_answer(&authority, ports[0]);
         assert_eq!(authority.issued(), 1, "{challenge}");
         server.stop();
         // One of which a third is left is renewed, and serves meanwhile.
         authority.change(ports, (80, 10));
         std::fs::remove_file(data.join("acme/certificate.pem")).unwrap();
         let mut server = serve(&data, &authority, ports, challenge);
-        both_answer(&authority, ports.0);
+        both_answer(&authority, ports[0]);
         server.stop();
-        authority.change((1, 1), (1, 89));
+        authority.change([1, 1], (1, 89));
         let mut server = serve(&data, &authority, ports, challenge);
         let log = eventually(
             "refusal",
@@ -109,19 +102,19 @@ fn a_certificate_is_ordered_kept_and_renewed_in_time() {
             log.contains("the authority did not find the hosts here"),
             "{log}"
         );
-        both_answer(&authority, ports.0);
+        both_answer(&authority, ports[0]);
         server.stop();
         authority.change(ports, (1, 89));
         let server = serve(&data, &authority, ports, challenge);
         eventually("renewal", || authority.issued(), |issued| *issued == 3);
-        both_answer(&authority, ports.0);
+        both_answer(&authority, ports[0]);
         drop(server);
     }
 }
 
 #[test]
 fn readers_are_served_while_no_authority_can_be_reached() {
-    let (ports, (_own, data)) = (free_ports(), data());
+    let (ports, (_own, data)) = (ports::<2>(), data());
     let authority = Authority::start(ports, (1, 89));
     let (directory, root) = (authority.directory.clone(), authority.root.clone());
     let gone = directory.replace("/directory", "/nothing");
@@ -129,35 +122,35 @@ fn readers_are_served_while_no_authority_can_be_reached() {
         "[acme]\nhosts = [\"a.example\"]\ndirectory = {gone:?}\nca_certificate = {root:?}\n"
     );
     std::fs::write(data.join("cupel.toml"), configuration).unwrap();
-    let listen = format!("127.0.0.1:{},http://127.0.0.1:{}", ports.0, ports.1);
+    let listen = format!("127.0.0.1:{},http://127.0.0.1:{}", ports[0], ports[1]);
     let server = Server::start(&data, &["--listen", &listen]);
     eventually(
         "refusal",
         || server.log(),
         |log| log.contains("no new certificate"),
     );
-    let said = look::get(ports.1, "a.example", "/robots.txt").unwrap();
+    let said = look::get(ports[1], "a.example", "/robots.txt").unwrap();
     assert!(said.starts_with("HTTP/1.1 200"), "{said}");
     assert_eq!(authority.issued(), 0);
 }
 
 #[test]
 fn a_certificate_is_ordered_anew_when_it_is_damaged_or_another_authority_s() {
-    let (ports, (_own, data)) = (free_ports(), data());
+    let (ports, (_own, data)) = (ports::<2>(), data());
     let staging = Authority::start(ports, (1, 89));
     let mut server = serve(&data, &staging, ports, "tls-alpn-01");
-    both_answer(&staging, ports.0);
+    both_answer(&staging, ports[0]);
     server.stop();
     // Half of a file, and an account that is known no more.
     std::fs::write(data.join("acme/certificate.pem"), "-----BEGIN CERTI").unwrap();
     staging.forget_accounts();
     let mut server = serve(&data, &staging, ports, "tls-alpn-01");
-    both_answer(&staging, ports.0);
+    both_answer(&staging, ports[0]);
     assert_eq!(staging.issued(), 2);
     server.stop();
     let production = Authority::start(ports, (1, 89));
     let server = serve(&data, &production, ports, "tls-alpn-01");
-    both_answer(&production, ports.0);
+    both_answer(&production, ports[0]);
     assert_eq!((staging.issued(), production.issued()), (2, 1));
     drop(server);
 }
