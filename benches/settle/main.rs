@@ -17,15 +17,17 @@ mod beside;
 mod cost;
 mod made;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use cupel::domain::seal::Seal;
 use cupel::domain::time::Micros;
 use cupel::journal::{Journal, JournalOptions, Keeper, Source};
+use cupel::judge::RuleSet;
 use cupel::settle::{SettleOptions, Settler};
 use cupel::store::{Place, Store};
 
@@ -68,6 +70,9 @@ struct Options {
     /// Campaigns whose events are added up and compared with their statistics, 2 at most
     #[arg(long, default_value_t = 2)]
     checked: usize,
+    /// Ship everything to a second settler, through the inbox
+    #[arg(long, requires = "store")]
+    shipped: bool,
     /// Where journal and file go
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -104,11 +109,7 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     let store = Store::open(&place, Micros::new(made::BEGIN)).await?;
     asked::register(&store, options.campaigns, made::LINKS).await?;
     let rules = Arc::new(maker.rules().clone());
-    let settle_options = SettleOptions {
-        records_max: options.records,
-        ..SettleOptions::default()
-    };
-    let mut settler = Settler::new(Arc::clone(&journal), rules, own.path(), settle_options)?;
+    let mut settlers = settlers(options, own.path(), &journal, &rules)?;
     let moving = Moving::start(&journal);
     let mut keeper = journal.keeper().unwrap();
     let (mut cost, mut wall, mut done) = (Cost::default(), Duration::ZERO, 0);
@@ -117,7 +118,9 @@ async fn run(options: &Options) -> anyhow::Result<()> {
         let last = keep(&journal, &mut keeper, &mut maker, count).await?;
         store.look_ahead(last).await?;
         let (began, before) = (Instant::now(), Cost::now(options.store.is_some()));
-        settle(&mut settler, &store, last).await?;
+        for settler in &mut settlers {
+            settle(settler, &store, last).await?;
+        }
         cost.add(Cost::now(options.store.is_some()).since(before));
         wall += began.elapsed();
         done += count;
@@ -177,6 +180,31 @@ impl Moving {
             thread.join().unwrap();
         }
     }
+}
+
+/// Whoever settles the journal; or ships it, and a second one that settles what is shipped.
+fn settlers(
+    options: &Options,
+    own: &Path,
+    journal: &Arc<Journal>,
+    rules: &Arc<RuleSet>,
+) -> anyhow::Result<Vec<Settler>> {
+    let seal = options.store.as_ref().and_then(|_| Seal::new(&[7; 32]));
+    let settler = |journal: &Arc<Journal>, settles| {
+        let settle_options = SettleOptions {
+            records_max: options.records,
+            settles,
+            ..SettleOptions::default()
+        };
+        let (journal, rules) = (Arc::clone(journal), Arc::clone(rules));
+        Settler::new(journal, rules, own, seal.clone(), settle_options)
+    };
+    let mut settlers = vec![settler(journal, !options.shipped)?];
+    if options.shipped {
+        let elsewhere = Journal::open(&own.join("elsewhere"), JournalOptions::default())?;
+        settlers.push(settler(&elsewhere, true)?);
+    }
+    Ok(settlers)
 }
 
 /// Settles what is there, and closes all windows.

@@ -13,12 +13,13 @@ use crate::config::Config;
 use crate::domain::time::Micros;
 use crate::journal::Journal;
 use crate::judge::RuleSet;
-use crate::resolve::Change;
+use crate::resolve::{Change, KeyRingError};
 use crate::settle::{Progress, SettleError, Settler};
 use crate::shutdown::Stop;
 use crate::store::{Place, Store, StoreError};
-use crate::web::{self, Parts};
+use crate::web::{self, Parts, ShareError};
 
+use super::directory::say_store;
 use super::watched::Thread;
 
 /// How often new hits are looked for.
@@ -139,6 +140,11 @@ async fn round(
         metrics::counter!("cupel_settle_records_total").increment(progress.records);
         metrics::counter!("cupel_settle_revised_total").increment(progress.revised);
     }
+    let missing = progress.missing;
+    metrics::gauge!("cupel_settle_silent_edges").set(f64::from(missing.silent_edges));
+    metrics::gauge!("cupel_settle_unheld_shards").set(f64::from(missing.unheld_shards));
+    metrics::gauge!("cupel_settle_inbox_rows").set(missing.inbox_rows as f64);
+    metrics::counter!("cupel_settle_unreadable_total").increment(progress.unreadable);
     let settling = &parts.settling;
     settling.reached(progress.position, progress.settled_to, progress.last_hit);
     if !progress.more {
@@ -149,25 +155,29 @@ async fn round(
 
 /// Settles what is there, for a while; everything is synced by now.
 pub(super) async fn last_settle(parts: &Parts, settler: &mut Settler) {
-    let store = parts.store.load_full();
-    let Some(store) = store.filter(|_| !parts.live.load().settle_paused) else {
+    let Some(store) = parts.store.load_full() else {
         return;
     };
+    if parts.live.load().settle_paused {
+        return settler.leave(&store, false).await;
+    }
     let rounds = async {
         loop {
             match settler.round(&store, parts.clock.now()).await {
                 Ok(Progress { more: true, .. }) => {}
-                Ok(_) => return,
+                Ok(progress) => return progress.position >= parts.journal.synced_to(),
                 Err(error) => {
                     tracing::warn!(%error, "app: settling failed; hits wait in the journal");
-                    return;
+                    return false;
                 }
             }
         }
     };
-    if rt::time::timeout(LAST_SETTLE_MAX, rounds).await.is_err() {
+    let shipped = rt::time::timeout(LAST_SETTLE_MAX, rounds).await;
+    if shipped.is_err() {
         tracing::warn!("app: stopped before everything was settled; the rest is in the journal");
     }
+    settler.leave(&store, shipped.unwrap_or(false)).await;
 }
 
 /// Waits for it; once everything is to stop only for as long as the last settling may take, since a
@@ -186,7 +196,7 @@ async fn until_stopped<T>(stop: &Stop, asked: impl Future<Output = T>) -> Option
 /// Whether the store is to be opened anew after this error.
 async fn has_gone(store: &Store, error: &SettleError) -> bool {
     match error {
-        SettleError::Store(StoreError::Position { .. }) => false,
+        SettleError::Store(StoreError::Position { .. } | StoreError::LeaseLost) => false,
         // A server may answer who reads, and refuse who writes, as a standby does.
         SettleError::Store(_) if store.is_remote() => true,
         _ => {
@@ -248,20 +258,41 @@ pub fn place(config: &Config) -> Place {
 }
 
 /// Opens the store before anybody is answered; one that is a server may not keep readers waiting.
-pub(super) async fn open_store_at_start(parts: &Parts) -> anyhow::Result<()> {
-    if parts.config.store.is_none() {
-        return Ok(open_store(parts).await?);
+/// One that is away is opened later.
+///
+/// # Errors
+/// It is away or refuses, and no link is known here: whoever set this node up is still there, and
+/// readers would be told that their links do not exist.
+pub(super) async fn open_store_at_start(parts: &Parts) -> Result<(), ShareError> {
+    let opened = match parts.config.store {
+        None => open_store(parts).await,
+        Some(_) => match rt::time::timeout(STORE_OPEN_MAX, open_store(parts)).await {
+            Ok(opened) => opened,
+            Err(_) => Err(StoreError::timed_out().into()),
+        },
+    };
+    let Err(error) = opened else {
+        return Ok(());
+    };
+    let (campaigns, short_links) = parts.catalogue.load().sizes();
+    if parts.config.store.is_some() && campaigns + short_links == 0 {
+        return Err(error);
     }
-    match rt::time::timeout(STORE_OPEN_MAX, open_store(parts)).await {
-        Ok(opened) => Ok(opened?),
-        Err(_) => anyhow::bail!("the database does not answer in time; it is asked again"),
-    }
+    tracing::error!(%error, "app: no store yet; links come from the local copy");
+    Ok(())
 }
 
 /// Opens the store and takes over what it knows.
-async fn open_store(parts: &Parts) -> Result<(), StoreError> {
+async fn open_store(parts: &Parts) -> Result<(), ShareError> {
     let now = parts.clock.now();
     let store = Store::open(&place(&parts.config), now).await?;
+    match web::exchange_ring(parts, &store).await {
+        // It is in force, and tried again.
+        Err(ShareError::Ring(error @ KeyRingError::Io { .. })) => {
+            tracing::error!(%error, "app: the key ring cannot be written");
+        }
+        exchanged => exchanged?,
+    }
     let rules = &parts.rules;
     store
         .keep_ruleset(
@@ -298,6 +329,7 @@ async fn open_store(parts: &Parts) -> Result<(), StoreError> {
     parts.journal.skip_to(position.sequence);
     let settling = &parts.settling;
     settling.reached(position.sequence, position.settled_to, None);
+    say_store(&parts.config);
     parts.store.store(Some(Arc::new(store)));
     Ok(())
 }

@@ -16,8 +16,13 @@ pub(super) struct Certified {
 }
 
 impl Certified {
-    /// Reads what the configuration names; what an authority is to give may come later.
-    pub(super) fn read(config: &Config, answers: &Arc<AcmeAnswers>) -> anyhow::Result<Self> {
+    /// Reads what the configuration names, for the public listener if there is one; what an
+    /// authority is to give may come later.
+    pub(super) fn read(
+        config: &Config,
+        answers: &Arc<AcmeAnswers>,
+        public: bool,
+    ) -> anyhow::Result<Self> {
         let mut certified = Self::default();
         let mut open = |files: Option<&Certificate>| -> anyhow::Result<_> {
             let Some(files) = files else { return Ok(None) };
@@ -25,10 +30,10 @@ impl Certified {
             certified.files.push((files, Arc::clone(&certificates)));
             Ok(Some(certificates))
         };
-        let public = open(config.tls.as_ref())?;
+        let readers = open(config.tls.as_ref().filter(|_| public))?;
         let control = open(config.control_tls.as_ref())?;
-        (certified.public, certified.control) = (public, control);
-        if let Some(acme) = config.acme.clone() {
+        (certified.public, certified.control) = (readers, control);
+        if let Some(acme) = config.acme.clone().filter(|_| public) {
             let (directory, empty) = (config.data.join("acme"), Arc::<Certificates>::default());
             certified.public = Some(Arc::clone(&empty));
             let authority = Authority::open(acme, directory, empty, Arc::clone(answers));

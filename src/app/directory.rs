@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsE
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
+use crate::config::{Config, without_password};
 use crate::listen::{Listener, Socket};
 use crate::resolve::{KeyRing, KeyRingError};
 use crate::web::NewKey;
@@ -32,12 +33,56 @@ pub enum DirectoryError {
         /// Name of a file in it.
         found: String,
     },
+    /// Its store is a database server's, and the configuration does not name one.
+    #[error(
+        "the store of {path} is {store}, and no store is configured: name the configuration with \
+         --config, or remove {path}/store-is to begin with a file"
+    )]
+    OtherStore {
+        /// The directory.
+        path: PathBuf,
+        /// URL of the server's database, without its password.
+        store: String,
+    },
     /// Another process uses it.
     #[error("data directory {path} is in use by another cupel; stop that one first")]
     InUse {
         /// The directory.
         path: PathBuf,
     },
+}
+
+/// Which database server has its store.
+const STORE_IS: &str = "store-is";
+
+/// Whether the store that is configured can be that of the data directory: a command that was not
+/// told of the database would begin with an empty file.
+///
+/// # Errors
+/// It is another's.
+pub(super) fn check_store(config: &Config) -> Result<(), DirectoryError> {
+    let store = fs::read_to_string(config.data.join(STORE_IS));
+    match (&config.store, store) {
+        (None, Ok(store)) => Err(DirectoryError::OtherStore {
+            path: config.data.clone(),
+            store: store.trim().to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Writes down which database server has the store of a data directory.
+pub(super) fn say_store(config: &Config) {
+    let Some(url) = &config.store else { return };
+    let (path, line) = (config.data.join(STORE_IS), without_password(url) + "\n");
+    if fs::read_to_string(&path).is_ok_and(|before| before == line) {
+        return;
+    }
+    if let Err(error) = fs::write(&path, line) {
+        tracing::warn!(%error, "app: {} cannot be written", path.display());
+    }
+    // Keys of sources are in the database from now on.
+    drop(fs::remove_file(config.data.join("day-keys")));
 }
 
 /// Proof that this process alone uses a data directory, for as long as it is kept.

@@ -15,6 +15,7 @@ use crate::web::{CertificateState, Parts};
 
 use super::aside::read_aside;
 use super::certified::Certified;
+use super::follow::follow;
 use super::supervisor;
 use super::watched::with_all;
 
@@ -36,6 +37,10 @@ impl Keeping {
             ("reloading", rt::spawn(with_all(reloading, stop.clone()))),
             ("housekeeping", rt::spawn(with_all(exporting, stop.clone()))),
         ];
+        if parts.config.store.is_some() {
+            let following = follow(parts.clone(), stop.clone());
+            tasks.push(("following", rt::spawn(with_all(following, stop.clone()))));
+        }
         // Each by itself: a mount that hangs keeps nobody from what lies elsewhere.
         if let Some(table) = parts.config.network_table.clone() {
             let what = format!("the ASN table {}", table.display());

@@ -11,6 +11,7 @@ mod aside;
 mod background;
 mod certified;
 mod directory;
+mod follow;
 mod housekeeping;
 mod replay;
 mod supervisor;
@@ -31,18 +32,19 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::campaign::TenantId;
 use crate::domain::hit::Scheme;
+use crate::domain::seal::Seal;
 use crate::journal::Journal;
 use crate::judge::{Agents, RuleSet};
 use crate::listen::{Listener, Listeners, serve_control, serve_public};
 use crate::network::{AsnTable, NetworkLists, Networks};
-use crate::resolve::Catalogue;
+use crate::resolve::{Catalogue, KeyRing};
 use crate::settle::{SettleOptions, Settler};
 use crate::shutdown::Stop;
 use crate::store::Scope;
 use crate::web::{self, LastReload, NewKey, Pages, Parts};
 
 use background::{JournalThreads, LAST_SETTLE_MAX, last_settle, open_store_at_start, settle_loop};
-use directory::{COMMAND_SOCKET, CONTROL_SOCKET, control_socket, remove_socket};
+use directory::{COMMAND_SOCKET, CONTROL_SOCKET, check_store, control_socket, remove_socket};
 
 use certified::Certified;
 use housekeeping::Keeping;
@@ -85,6 +87,7 @@ impl App {
         listeners: Listeners,
         metrics: Option<PrometheusHandle>,
     ) -> anyhow::Result<Self> {
+        check_store(&config)?;
         let data = config.data.clone();
         let key_ring = open_key_ring(&data)?;
         let journal = Journal::open_or_wait(&data.join("journal"), config.journal.clone())?;
@@ -94,13 +97,19 @@ impl App {
         catalogue.set_keys(key_ring.derive(&[TenantId::FIRST]));
         let rules = Arc::new(RuleSet::shipped()?);
         let options = settle_options(&config, &rules);
-        let settler = Settler::new(Arc::clone(&journal), Arc::clone(&rules), &data, options)?;
+        let seal = seal(&config, &key_ring);
+        let settler = Settler::new(
+            Arc::clone(&journal),
+            Arc::clone(&rules),
+            &data,
+            seal,
+            options,
+        )?;
         let acme = Arc::default();
-        let certificates = if listeners.public.is_empty() {
+        let certificates = match listeners.is_empty() {
             // Nobody could ask for them.
-            Certified::default()
-        } else {
-            Certified::read(&config, &acme)?
+            true => Certified::default(),
+            false => Certified::read(&config, &acme, !listeners.public.is_empty())?,
         };
         let base_url = base_url(&config, &listeners);
         let parts = Parts {
@@ -141,10 +150,7 @@ impl App {
             _lock: lock,
         };
         app.parts.settling.current(app.parts.started_at);
-        if let Err(error) = open_store_at_start(&app.parts).await {
-            let error = format!("{error:#}");
-            tracing::error!(error, "app: no store yet; links come from the local copy");
-        }
+        open_store_at_start(&app.parts).await?;
         Ok(app)
     }
 
@@ -355,7 +361,14 @@ fn settle_options(config: &Config, rules: &RuleSet) -> SettleOptions {
         window: config.window.unwrap_or(window),
         records_max: config.settle_records_max,
         window_hits_max: config.settle_window_hits_max,
+        settles: config.role.settles(),
+        waited_for: config.role.answers(),
     }
+}
+
+/// For what this node leaves in a database that several share.
+fn seal(config: &Config, key_ring: &KeyRing) -> Option<Seal> {
+    config.store.as_ref().and_then(|_| key_ring.seal())
 }
 
 fn networks(table: Option<&Path>) -> anyhow::Result<Networks> {

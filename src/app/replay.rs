@@ -11,9 +11,11 @@ use crate::journal::{EdgeId, Journal, Kinds, Survey};
 use crate::judge::RuleSet;
 use crate::settle::{Progress, Settler};
 use crate::store::Store;
+use crate::web::check_owner;
 
 use super::background::place;
-use super::{DirectoryLock, settle_options};
+use super::directory::check_store;
+use super::{DirectoryLock, open_key_ring, seal, settle_options};
 
 /// What a replay would do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,18 +96,24 @@ pub async fn replay(
     _lock: &DirectoryLock,
     see: &mut dyn FnMut(&Replayed),
 ) -> anyhow::Result<Replayed> {
+    check_store(config)?;
     let rules = Arc::new(RuleSet::shipped()?);
     // Opened, the journal has in its log what a crash left in the rings.
     let journal = Journal::open(&config.data.join("journal"), config.journal.clone())?;
     let options = settle_options(config, &rules);
+    let ring = open_key_ring(&config.data)?;
+    let seal = seal(config, &ring);
     let mut settler = Settler::new(
         Arc::clone(&journal),
         Arc::clone(&rules),
         &config.data,
+        seal,
         options,
     )?;
     let store = Store::open(&place(config), Clock.now()).await?;
+    check_owner(&store, &ring, journal.edge()).await?;
     let done = rounds(&store, &rules, &mut settler, see).await;
+    settler.leave(&store, done.is_ok()).await;
     store.close().await;
     let damaged = &journal.counts().damaged;
     Ok(Replayed {

@@ -7,7 +7,9 @@ use serde_json::{Map, json};
 use crate::app::DirectoryLock;
 use crate::clock::Clock;
 use crate::config::without_password;
+use crate::resolve::KeyRing;
 use crate::store::{self, Copied, Place, Store, StoreError};
+use crate::web::claim;
 
 use super::Failure;
 use super::lines::{Lines, count};
@@ -130,7 +132,15 @@ async fn copy(from: &Named, to: &Named, bar: &Bar) -> Result<Vec<Copied>, Failur
     let mut see = |so_far| bar.tell(so_far);
     let copied = store::copy(&store, &to.place, &from.shown, &mut see).await;
     store.close().await;
-    copied.map_err(failed(&format!("{} to {}", from.shown, to.shown)))
+    let copied = copied.map_err(failed(&format!("{} to {}", from.shown, to.shown)))?;
+    if let Place::Directory(data) = &from.place
+        && let Ok(ring) = KeyRing::open(&data.join("keys"), false)
+    {
+        // Whoever comes first would take it for its own.
+        let claimed = claim(&to.place, &ring, Clock.now()).await;
+        claimed.map_err(|error| Failure::new(Failure::UNAVAILABLE, error))?;
+    }
+    Ok(copied)
 }
 
 /// A directory is named by another flag here.

@@ -63,7 +63,7 @@ pub(super) struct Events {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// List events in the order in which they were recorded
+    /// List events by node, and in the order in which that recorded them
     ///
     /// Example: cupel events list --campaign 7 --kind click --class scanner --json
     List(List),

@@ -4,6 +4,8 @@ use crate::app::DirectoryError;
 use crate::config::ConfigError;
 use crate::listen::CertificateError;
 use crate::resolve::KeyRingError;
+use crate::store::StoreError;
+use crate::web::ShareError;
 
 /// Something is wrong that one line can say, or each in one.
 #[derive(Debug, thiserror::Error)]
@@ -70,9 +72,21 @@ impl From<DirectoryError> for Failure {
         let code = match error {
             DirectoryError::Unwritable { .. } => Self::CANNOT_CREATE,
             DirectoryError::InUse { .. } => Self::TEMPORARY,
-            DirectoryError::Foreign { .. } => Self::CONFIGURATION,
+            DirectoryError::Foreign { .. } | DirectoryError::OtherStore { .. } => {
+                Self::CONFIGURATION
+            }
         };
         Self::new(code, error)
+    }
+}
+
+/// A database that is away may come; one that is not ours stays so.
+fn of_store(error: Option<&ShareError>) -> u8 {
+    match error {
+        Some(ShareError::Store(StoreError::Unavailable(_)) | ShareError::Meanwhile) => {
+            Failure::TEMPORARY
+        }
+        _ => Failure::CONFIGURATION,
     }
 }
 
@@ -80,8 +94,11 @@ impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         // Keys and certificates that are missing or damaged are the operator's to put back.
         let keys = matches!(error.downcast_ref(), Some(KeyRingError::Form { .. }));
+        let directory = error.is::<DirectoryError>();
         let code = match error.downcast_ref() {
+            _ if directory => Self::CONFIGURATION,
             _ if keys => Self::CONFIGURATION,
+            _ if error.is::<ShareError>() => of_store(error.downcast_ref()),
             Some(CertificateError::File { .. }) => Self::CONFIGURATION,
             // A disk may come later, and files that are renewed fit again in a moment.
             Some(CertificateError::Unreadable { .. }) => Self::NO_INPUT,

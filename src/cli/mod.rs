@@ -26,6 +26,7 @@ mod local;
 mod man;
 mod migrate;
 mod mint;
+mod nodes;
 mod numbers;
 mod reach;
 mod rewrite;
@@ -82,6 +83,9 @@ enum Command {
     /// Look at the journal; settle it without serving
     #[command(subcommand)]
     Journal(journal::Journal),
+    /// List the processes that share a store; forget one that will not come back
+    #[command(visible_alias = "node")]
+    Nodes(nodes::Nodes),
     Migrate(migrate::Migrate),
     Copy(copy::Copy),
     /// Build the network table from public data
@@ -127,6 +131,7 @@ pub fn run() -> ExitCode {
         Command::Config(command) => command.run(),
         Command::Keys(command) => command.run(),
         Command::Journal(command) => command.run(),
+        Command::Nodes(command) => command.run(),
         Command::Migrate(command) => command.run(),
         Command::Copy(command) => command.run(),
         Command::Geoip(command) => command.run(),

@@ -36,8 +36,13 @@ impl Serve {
         let listeners = bound.map_err(|error| Failure::new(Failure::TEMPORARY, error))?;
         let metrics = telemetry::start_metrics();
         system.block_on(async {
-            let data = config.data.clone();
+            let (data, shared) = (config.data.clone(), config.store.is_some());
+            let role = config.role.name();
             let app = App::build(config, lock, listeners, metrics).await?;
+            if shared {
+                let node = app.journal().edge();
+                tracing::info!(%node, role, "serve: one of those that share the store");
+            }
             announce(&app, &data).await;
             app.serve(Stop::default(), || say("  ready")).await?;
             tracing::info!("serve: stopped");

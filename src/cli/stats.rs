@@ -59,6 +59,13 @@ fn report(
     shares(&mut lines, &answer, "METHOD", "by_method");
     let settled = shown(answer.get("settled_to"), Form::Time);
     lines.say(format_args!("\nsettled to {settled}"));
+    let silent = answer.get("silent_edges").and_then(Value::as_array);
+    for edge in silent.into_iter().flatten() {
+        let edge = shown(Some(edge), Form::Text);
+        lines.say(format_args!(
+            "without what edge {edge} has kept since it was last heard of; see cupel nodes list"
+        ));
+    }
     lines.finish()
 }
 

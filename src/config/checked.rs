@@ -16,6 +16,7 @@ use super::file;
 use super::layers::Layers;
 use super::live::Live;
 use super::reference::keys;
+use super::role::Role;
 use super::setting::Origin;
 use super::{ConfigError, Flags, Value, layers};
 
@@ -63,6 +64,8 @@ pub struct Config {
     pub live: Live,
     /// URL of the PostgreSQL database that is the store; a file of the data directory without it.
     pub store: Option<String>,
+    /// What this process does of what several may share.
+    pub role: Role,
     /// Every key with its value, in the order of the example.
     pub values: Vec<Value>,
     /// The flags that it was loaded with.
@@ -205,6 +208,7 @@ impl Config {
                 .unwrap_or_default(),
             otlp_endpoint: layers.optional("log.otlp_endpoint", otlp_endpoint),
             store: layers.optional("store", store),
+            role: layers.word("role", Role::NAMES).unwrap_or_default(),
             live: Live::read(layers),
             values: keys().iter().map(|key| Value::of(key, layers)).collect(),
             flags: Flags::default(),
@@ -238,6 +242,9 @@ impl Config {
             };
             let what = format!("{} is not a loopback address{}", self.control.place, remedy);
             layers.refuse("control", what);
+        }
+        if let Some(what) = self.role.refused(self.store.as_deref()) {
+            layers.refuse("role", what);
         }
         if self.proxy_protocol && self.live.trusted_proxies.is_empty() {
             let what = "needs trusted_proxies: the header is taken from nobody else";

@@ -12,6 +12,7 @@ mod file;
 mod layers;
 mod live;
 mod reference;
+mod role;
 mod setting;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ pub use address::{Address, Place};
 pub use checked::{Acme, AcmeChallenge, Certificate, Config, HttpLimits};
 pub use live::Live;
 pub use reference::{Key, keys};
+pub use role::Role;
 pub use setting::{Origin, Problem};
 
 /// Every key with its default, unit and reason.
@@ -58,6 +60,9 @@ pub struct Flags {
     /// What tracked links begin with [env: CUPEL_BASE_URL] [default: the listen address]
     #[arg(long, value_name = "URL")]
     pub base_url: Option<String>,
+    /// What this process does: all, edge (readers) or settle [env: CUPEL_ROLE] [default: all]
+    #[arg(long, value_name = "ROLE")]
+    pub role: Option<String>,
     /// Any other key of the configuration, such as journal.keep_hours=48; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -85,6 +90,7 @@ impl Flags {
             ("--listen", "listen", &self.listen),
             ("--control", "control", &self.control),
             ("--base-url", "base_url", &self.base_url),
+            ("--role", "role", &self.role),
         ];
         let own = own
             .into_iter()

@@ -14,6 +14,8 @@ pub mod keys;
 pub mod message;
 pub mod network;
 pub mod record;
+pub mod seal;
+pub mod shard;
 pub mod time;
 pub mod token;
 

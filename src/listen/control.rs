@@ -47,6 +47,10 @@ pub fn serve_control(
                 let tls = tls.server_config().map_err(io::Error::other)?;
                 server.listen_rustls_0_23(socket, tls)?
             }
+            // API keys would cross the network in clear text.
+            (Socket::Tcp(_), None) if listener.secure => {
+                return Err(io::Error::other("the control listener has no certificate"));
+            }
             (Socket::Tcp(socket), None) => server.listen(socket)?,
             (Socket::Unix(socket), _) => server.listen_uds(socket)?,
         };

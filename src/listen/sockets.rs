@@ -58,6 +58,14 @@ pub struct Listeners {
 }
 
 impl Listeners {
+    /// Whether there is none at all.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.public.is_empty() && self.control.is_empty()
+    }
+}
+
+impl Listeners {
     /// Binds what the configuration names, or takes what systemd passes in its place.
     ///
     /// # Errors
@@ -70,7 +78,7 @@ impl Listeners {
             remedy: "pass stream sockets, named public and control",
         })?;
         listeners.passed_agree(config)?;
-        if listeners.public.is_empty() {
+        if listeners.public.is_empty() && config.role.answers() {
             let secure = config.tls.is_some() || config.acme.is_some();
             for address in &config.listen {
                 let others = &config.listen;
@@ -136,6 +144,11 @@ impl Listeners {
             source: io::Error::other(why),
             remedy,
         };
+        if let Some(listener) = self.public.first().filter(|_| !config.role.answers()) {
+            // Readers would be taken there, and never answered.
+            let remedy = "systemctl disable --now cupel-public.socket";
+            return Err(refuse(listener, "role settle answers no readers", remedy));
+        }
         for listener in &self.control {
             let loopback = |it: SocketAddr| it.ip().to_canonical().is_loopback();
             let local = listener.address().is_none_or(loopback);

@@ -8,13 +8,13 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use data_encoding::HEXLOWER;
-use serde::{Deserialize, Serialize};
-
 use crate::domain::campaign::TenantId;
 use crate::domain::id_map::IdMap;
-use crate::domain::keys::{KeyState, RingKey, Secret, TenantKeys};
+use crate::domain::keys::{KeyState, MacKey, RingKey, Secret, TenantKeys};
+use crate::domain::seal::Seal;
 use crate::whole_file;
+
+use super::key_file;
 
 const FILE: &str = "ring.toml";
 
@@ -51,26 +51,11 @@ pub enum KeyRingError {
     Backwards(u8),
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    recipient_secret: String,
-    id_secret: String,
-    key: Vec<WrittenKey>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenKey {
-    id: u8,
-    state: KeyState,
-    secret: String,
-}
-
 /// The keys of one installation.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct KeyRing {
     path: PathBuf,
+    version: i64,
     keys: Vec<RingKey>,
     recipient: Secret,
     ids: Secret,
@@ -95,11 +80,7 @@ impl KeyRing {
                 Err(KeyRingError::Form { path, what })
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let made = fs::DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o700)
-                    .create(directory);
-                made.map_err(io(directory))?;
+                private_directory(directory)?;
                 let first = RingKey {
                     id: 1,
                     state: KeyState::Signing,
@@ -108,6 +89,7 @@ impl KeyRing {
                 let (recipient, ids) = (random(&path)?, random(&path)?);
                 let ring = Self {
                     path,
+                    version: 0,
                     keys: vec![first],
                     recipient,
                     ids,
@@ -117,6 +99,29 @@ impl KeyRing {
             }
             Err(error) => Err(io(&path)(error)),
         }
+    }
+
+    /// Whether a text is a ring.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn check(text: &str) -> Result<(), KeyRingError> {
+        parse(PathBuf::from("of the backup"), text).map(|_| ())
+    }
+
+    /// Puts a ring from a backup into `directory`; together with the one that is there.
+    ///
+    /// # Errors
+    /// Another installation's is there, or it cannot be written.
+    pub fn restore(directory: &Path, text: &str) -> Result<(), KeyRingError> {
+        let path = directory.join(FILE);
+        let ring = if path.exists() {
+            Self::open(directory, false)?.merged(text)?
+        } else {
+            private_directory(directory)?;
+            parse(path, text)?
+        };
+        ring.save()
     }
 
     /// Keys of the ring: number and state.
@@ -130,6 +135,23 @@ impl KeyRing {
         self.ids.expose().first_chunk().copied().unwrap_or_default()
     }
 
+    /// Names this installation to a database, which others must not write to.
+    #[must_use]
+    pub fn mark(&self) -> [u8; 32] {
+        self.derived(b"cupel-installation-v1")
+    }
+
+    /// For what its nodes leave for each other in the database. The recipient secret, which this
+    /// comes of, is never rotated.
+    #[must_use]
+    pub fn seal(&self) -> Option<Seal> {
+        Seal::new(&self.derived(b"cupel-seal-v1"))
+    }
+
+    fn derived(&self, purpose: &[u8]) -> [u8; 32] {
+        MacKey::new(self.recipient.expose()).digest(&[purpose, self.ids.expose()])
+    }
+
     /// Keys of each of `tenants`.
     #[must_use]
     pub fn derive(&self, tenants: &[TenantId]) -> IdMap<TenantId, Arc<TenantKeys>> {
@@ -141,33 +163,33 @@ impl KeyRing {
     }
 
     /// Adds a key that signs from now on; the one before goes on verifying. Returns its number.
+    /// Nothing is written before [`Self::save`].
     ///
     /// # Errors
-    /// The ring is full or cannot be written; then nothing has changed.
+    /// The ring is full; then nothing has changed.
     pub fn rotate(&mut self) -> Result<u8, KeyRingError> {
         let free = (1..=u8::MAX).find(|id| self.keys.iter().all(|key| key.id != *id));
         let id = free.ok_or(KeyRingError::Full)?;
-        let mut keys = self.keys.clone();
-        for key in &mut keys {
+        let secret = random(&self.path)?;
+        for key in &mut self.keys {
             if key.state == KeyState::Signing {
                 key.state = KeyState::Verifying;
             }
         }
-        keys.push(RingKey {
+        self.keys.push(RingKey {
             id,
             state: KeyState::Signing,
-            secret: random(&self.path)?,
+            secret,
         });
-        self.replace(keys)?;
         Ok(id)
     }
 
-    /// Moves a key that does not sign to another state.
+    /// Moves a key that does not sign to another state. Nothing is written before [`Self::save`].
     ///
     /// # Errors
-    /// There is no such key, it signs, or the ring cannot be written.
+    /// There is no such key, or it signs.
     pub fn set_state(&mut self, id: u8, state: KeyState) -> Result<(), KeyRingError> {
-        let mut keys = self.keys.clone();
+        let keys = &mut self.keys;
         let key = keys
             .iter_mut()
             .find(|key| key.id == id)
@@ -179,83 +201,100 @@ impl KeyRing {
             return Err(KeyRingError::Backwards(id));
         }
         key.state = state;
-        self.replace(keys)
+        Ok(())
     }
 
-    fn replace(&mut self, keys: Vec<RingKey>) -> Result<(), KeyRingError> {
-        let before = std::mem::replace(&mut self.keys, keys);
-        let saved = self.save();
-        if saved.is_err() {
-            self.keys = before;
-        }
-        saved
-    }
-
-    fn save(&self) -> Result<(), KeyRingError> {
-        let written = Written {
-            recipient_secret: HEXLOWER.encode(self.recipient.expose()),
-            id_secret: HEXLOWER.encode(self.ids.expose()),
-            key: self
-                .keys
-                .iter()
-                .map(|key| WrittenKey {
-                    id: key.id,
-                    state: key.state,
-                    secret: HEXLOWER.encode(key.secret.expose()),
-                })
-                .collect(),
-        };
-        let text = toml::to_string(&written).map_err(|error| KeyRingError::Form {
-            path: self.path.clone(),
-            what: error.to_string(),
-        })?;
-        let written = whole_file::write(&self.path, text.as_bytes());
+    /// Writes it to its file.
+    ///
+    /// # Errors
+    /// It cannot be written; the file is as it was.
+    pub fn save(&self) -> Result<(), KeyRingError> {
+        let written = whole_file::write(&self.path, self.text()?.as_bytes());
         written.map_err(io(&self.path))
+    }
+
+    /// The ring as its file has it.
+    ///
+    /// # Errors
+    /// It has no such form.
+    pub fn text(&self) -> Result<String, KeyRingError> {
+        let text = key_file::write(&self.keys, &self.recipient, &self.ids);
+        text.map_err(|what| KeyRingError::Form {
+            path: self.path.clone(),
+            what,
+        })
+    }
+
+    /// This ring with what another node of the installation knows of it. Keys only age, so that
+    /// neither can take back what the other has done.
+    ///
+    /// # Errors
+    /// The other is none of this installation, or has another key under a number of ours.
+    pub fn merged(&self, other: &str) -> Result<Self, KeyRingError> {
+        let other = parse(self.path.clone(), other)?;
+        let form = |what: String| KeyRingError::Form {
+            path: self.path.clone(),
+            what,
+        };
+        if other.mark() != self.mark() {
+            return Err(form("is of another installation".to_owned()));
+        }
+        let mut keys = self.keys.clone();
+        for theirs in other.keys {
+            match keys.iter_mut().find(|ours| ours.id == theirs.id) {
+                Some(ours) if ours.secret != theirs.secret => {
+                    let what = format!("has another key {} than the database", ours.id);
+                    return Err(form(what));
+                }
+                Some(ours) => ours.state = ours.state.max(theirs.state),
+                None => keys.push(theirs),
+            }
+        }
+        keys.sort_unstable_by_key(|key| key.id);
+        let signs = |key: &RingKey| key.state == KeyState::Signing;
+        let newest = keys.iter().rev().find(|key| signs(key)).map(|key| key.id);
+        for key in &mut keys {
+            if signs(key) && Some(key.id) != newest {
+                key.state = KeyState::Verifying;
+            }
+        }
+        Ok(Self {
+            keys,
+            ..self.clone()
+        })
+    }
+
+    /// Which one it is of those that the database has had; 0 before it was asked.
+    #[must_use]
+    pub const fn version(&self) -> i64 {
+        self.version
+    }
+
+    /// It is this one of the database.
+    pub const fn set_version(&mut self, version: i64) {
+        self.version = version;
     }
 }
 
 fn parse(path: PathBuf, text: &str) -> Result<KeyRing, KeyRingError> {
-    let form = |what: String| KeyRingError::Form {
-        path: path.clone(),
-        what,
-    };
-    let written: Written =
-        toml::from_str(text).map_err(|error| form(error.message().replace('\n', " ")))?;
-    let secret = |text: &str, name: &str| {
-        let bytes = HEXLOWER.decode(text.as_bytes()).ok();
-        let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        bytes
-            .map(Secret::new)
-            .ok_or_else(|| form(format!("{name} is not 64 hex digits")))
-    };
-    let mut keys = Vec::with_capacity(written.key.len());
-    for key in &written.key {
-        if keys.iter().any(|before: &RingKey| before.id == key.id) {
-            return Err(form(format!("key {} stands twice", key.id)));
-        }
-        let secret = secret(&key.secret, &format!("the secret of key {}", key.id))?;
-        keys.push(RingKey {
-            id: key.id,
-            state: key.state,
-            secret,
-        });
+    match key_file::parse(text) {
+        Ok((keys, recipient, ids)) => Ok(KeyRing {
+            path,
+            version: 0,
+            keys,
+            recipient,
+            ids,
+        }),
+        Err(what) => Err(KeyRingError::Form { path, what }),
     }
-    if keys
-        .iter()
-        .filter(|key| key.state == KeyState::Signing)
-        .count()
-        != 1
-    {
-        return Err(form("not exactly one key is \"signing\"".to_owned()));
-    }
-    let recipient = secret(&written.recipient_secret, "recipient_secret")?;
-    let ids = secret(&written.id_secret, "id_secret")?;
-    Ok(KeyRing {
-        path,
-        keys,
-        recipient,
-        ids,
-    })
+}
+
+fn private_directory(path: &Path) -> Result<(), KeyRingError> {
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path);
+    made.map_err(io(path))
 }
 
 fn random(path: &Path) -> Result<Secret, KeyRingError> {
@@ -288,6 +327,7 @@ mod tests {
             ring.set_state(1, KeyState::Aged),
             Err(KeyRingError::Backwards(1))
         ));
+        ring.save().unwrap();
         let elsewhere = directory.path().join("lost");
         assert!(matches!(
             KeyRing::open(&elsewhere, false),
@@ -300,12 +340,40 @@ mod tests {
 
         let path = keys.join(FILE);
         let text = fs::read_to_string(&path).unwrap();
-        for damaged in [text.replace("signing", "aged").as_bytes(), b"\xff"] {
+        let bare = text.split_once('#').unwrap().0;
+        let flipped = text.replacen("secret = \"", "secret = \"0", 1);
+        for damaged in [
+            bare.replace("signing", "aged").as_bytes(),
+            text.replace("\"revoked\"", "\"aged\"").as_bytes(),
+            flipped.as_bytes(),
+            b"\xff",
+        ] {
             fs::write(&path, damaged).unwrap();
             assert!(matches!(
                 KeyRing::open(&keys, true),
                 Err(KeyRingError::Form { .. })
             ));
         }
+    }
+
+    #[test]
+    fn what_two_nodes_did_to_a_ring_comes_together() {
+        let directory = tempfile::tempdir().unwrap();
+        let ring = KeyRing::open(&directory.path().join("keys"), true).unwrap();
+        let (mut one, mut other) = (ring.clone(), ring.clone());
+        one.rotate().unwrap();
+        let states = |ring: &KeyRing| ring.keys().collect::<Vec<_>>();
+        let wanted = [(1, KeyState::Verifying), (2, KeyState::Signing)];
+        let text = |ring: &KeyRing| ring.text().unwrap();
+        assert_eq!(states(&other.merged(&text(&one)).unwrap()), wanted);
+        assert_eq!(states(&one.merged(&text(&other)).unwrap()), wanted);
+        one.set_state(1, KeyState::Aged).unwrap();
+        let old = other.merged(&text(&one)).unwrap();
+        assert_eq!(states(&old), states(&one));
+        // Two keys of one number: tokens of one of them would be of no use.
+        other.rotate().unwrap();
+        assert!(other.merged(&text(&one)).is_err());
+        let stranger = KeyRing::open(&directory.path().join("others"), true).unwrap();
+        assert!(one.merged(&text(&stranger)).is_err());
     }
 }

@@ -7,6 +7,7 @@
 //! there may be millions, lie in tables of bytes (`short_links/`) and are never a list of changes.
 
 pub mod fill;
+mod key_file;
 mod key_ring;
 mod layered;
 mod local_copy;

@@ -16,7 +16,7 @@ use crate::domain::message::RecipientKey;
 use crate::domain::record::{Hit, Target};
 use crate::journal::{Accepted, EdgeId, JournalOptions, SideKind, Source, tests::hit};
 use crate::store::sabotage::{Fault, PositionApart};
-use crate::store::{EventFilter, Place, SumRow, UniqueRow};
+use crate::store::{EventFilter, Place, StoredHit, SumRow, UniqueRow};
 
 const HITS: u32 = 40;
 const MESSAGES: u32 = 7;
@@ -233,7 +233,7 @@ fn settler(own: &TempDir, journal: &Arc<Journal>, room: usize) -> Settler {
         ..SettleOptions::default()
     };
     let rules = Arc::new(RuleSet::shipped().unwrap());
-    Settler::new(Arc::clone(journal), rules, own.path(), options).unwrap()
+    Settler::new(Arc::clone(journal), rules, own.path(), None, options).unwrap()
 }
 
 async fn store(own: &TempDir) -> Store {

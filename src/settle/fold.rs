@@ -3,67 +3,51 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::act::Act;
 use crate::domain::campaign::PrivacyLevel;
 use crate::domain::hit::{Answer, HitKind};
 use crate::domain::judgement::{RuleSetId, Verdict};
 use crate::domain::message::{MessageId, RecipientKey};
-use crate::domain::network;
 use crate::domain::record::{Hit, Target};
 use crate::domain::time::Micros;
-use crate::journal::{Accepted, EdgeId, Entry};
+use crate::journal::{Accepted, Side};
 use crate::judge::{self, Around, RuleSet};
 use crate::store::{Ingest, MessageState, Revision, StoredHit, StoredSums, SumKey, UniqueKey};
 
-use super::day_keys::DayKeys;
 use super::{Progress, States};
 
 /// One round's hits on their way into the store.
 pub(super) struct Fold<'a> {
     rules: &'a RuleSet,
-    day_keys: &'a DayKeys,
     states: States,
-    edge: EdgeId,
     touched: BTreeSet<MessageId>,
     sums: BTreeMap<SumKey, StoredSums>,
     uniques: BTreeMap<UniqueKey, (i64, i64)>,
     out: Ingest,
-    settled: Option<(u64, Micros)>,
     progress: Progress,
 }
 
 impl<'a> Fold<'a> {
-    pub(super) fn new(
-        rules: &'a RuleSet,
-        day_keys: &'a DayKeys,
-        states: States,
-        edge: EdgeId,
-    ) -> Self {
+    pub(super) fn new(rules: &'a RuleSet, states: States) -> Self {
         Self {
             rules,
-            day_keys,
             states,
-            edge,
             touched: BTreeSet::new(),
             sums: BTreeMap::new(),
             uniques: BTreeMap::new(),
             out: Ingest::default(),
-            settled: None,
             progress: Progress::default(),
         }
     }
 
-    /// A record of the journal.
-    pub(super) fn add(&mut self, sequence: u64, entry: Entry) {
-        self.progress.records += 1;
-        match entry {
-            Entry::Side(side) => self.out.texts.push((side.id, side.text)),
-            // Taken before the hits that it is about are settled.
-            Entry::Accepted(_) => {}
-            // What it says stands in the records behind it.
-            Entry::Received(_) => {}
-            Entry::Act(act) => self.out.acts.push((sequence, act)),
-            Entry::Hit(hit) => self.write(sequence, hit),
-        }
+    /// The text behind an id.
+    pub(super) fn text(&mut self, side: Side) {
+        self.out.texts.push((side.id, side.text));
+    }
+
+    /// A press or unsubscribe.
+    pub(super) fn act(&mut self, sequence: u64, act: Act) {
+        self.out.acts.push((sequence, act));
     }
 
     /// An acceptance, which anchors the times of its message's hits.
@@ -76,10 +60,12 @@ impl<'a> Fold<'a> {
         }
     }
 
-    fn write(&mut self, sequence: u64, mut hit: Hit) {
+    /// A hit that is new to the store, of the edge in this row.
+    pub(super) fn write(&mut self, edge: i64, mut stored: StoredHit) {
+        let hit = &mut stored.hit;
         if let Some((id, recipient)) = hit.message {
             let state = self.states.entry(id).or_default();
-            let link = link(&hit);
+            let link = link(hit);
             if hit.answer == Answer::Acted && state.entry(hit.kind, link).raw > 0 {
                 hit.answer = Answer::Repeated;
             }
@@ -92,31 +78,14 @@ impl<'a> Fold<'a> {
             }
             self.touched.insert(id);
         }
-        self.count(&hit, hit.verdict, 1);
+        self.count(&stored.hit, stored.hit.verdict, 1);
         self.progress.written += 1;
-        let day_key = self.day_keys.of(hit.at);
-        let source = hit
-            .address
-            .zip(day_key)
-            .map(|(address, key)| key.source(address, &hit));
-        // In the journal and nowhere else.
-        let prefix = hit.address.take().map(network::prefix);
-        self.out.hits.push(StoredHit {
-            edge: self.edge,
-            sequence,
-            hit,
-            prefix,
-            source,
-            revision: 0,
-            settled: false,
-            agent: None,
-        });
+        self.out.hits.push((edge, stored));
     }
 
     /// Judges a stored hit again, now that its window has closed.
-    pub(super) fn settle(&mut self, stored: StoredHit, now: Micros) {
+    pub(super) fn settle(&mut self, edge: i64, stored: StoredHit, now: Micros) {
         let hit = stored.hit;
-        self.settled = Some((stored.sequence, hit.at));
         self.progress.settled += 1;
         // An aggregate hit has no facts left: the edge's judgement is the last.
         if hit.level != PrivacyLevel::Individual {
@@ -139,6 +108,7 @@ impl<'a> Fold<'a> {
         }
         self.progress.revised += 1;
         self.out.revisions.push(Revision {
+            edge,
             sequence: stored.sequence,
             hit_at: hit.at,
             facts,
@@ -148,13 +118,14 @@ impl<'a> Fold<'a> {
         });
     }
 
-    /// Sequence and time of the last hit settled.
-    pub(super) fn settled(&self) -> Option<(u64, Micros)> {
-        self.settled
-    }
-
-    pub(super) fn progress(&self) -> Progress {
-        self.progress
+    /// What was done, besides what `other` says.
+    pub(super) fn progress(&self, other: Progress) -> Progress {
+        Progress {
+            written: self.progress.written,
+            settled: self.progress.settled,
+            revised: self.progress.revised,
+            ..other
+        }
     }
 
     /// Counts a hit in, or (`by` = -1) out.

@@ -8,10 +8,13 @@
 //! A round that fails has changed nothing, in the store or here; the next one begins by asking
 //! the store where it is.
 
+mod came;
+mod connected;
 mod day_keys;
 #[cfg(test)]
 mod faults;
 mod fold;
+mod held;
 mod known;
 mod window;
 
@@ -20,17 +23,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::campaign::PrivacyLevel;
 use crate::domain::message::MessageId;
+use crate::domain::seal::Seal;
 use crate::domain::time::Micros;
-use crate::journal::{Entry, Journal, JournalError, Reader};
+use crate::journal::{Journal, JournalError};
 use crate::judge::RuleSet;
-use crate::store::{Ingest, MessageState, Position, Store, StoreError, StoredHit};
+use crate::store::{Ingest, MessageState, Shared, Store, StoreError, Turns};
 
+use connected::{Connected, Own};
 use day_keys::DayKeys;
 use fold::Fold;
-use known::Known;
-use window::Window;
+use held::Held;
 
 /// Why a round failed.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +58,10 @@ pub struct SettleOptions {
     pub records_max: u32,
     /// Hits with an open window that are kept in memory; the others are read back.
     pub window_hits_max: usize,
+    /// What is read is settled here; otherwise others do it.
+    pub settles: bool,
+    /// Windows of other edges do not close before this one has shipped what belongs to them.
+    pub waited_for: bool,
 }
 
 impl Default for SettleOptions {
@@ -63,8 +70,21 @@ impl Default for SettleOptions {
             window: Duration::from_secs(60),
             records_max: 10_000,
             window_hits_max: 100_000,
+            settles: true,
+            waited_for: true,
         }
     }
+}
+
+/// What is left undone in a store that several share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// Edges that were not heard of for a minute, and are not waited for.
+    pub silent_edges: u32,
+    /// Shards that nobody settles.
+    pub unheld_shards: u32,
+    /// About how many records are shipped and not settled.
+    pub inbox_rows: u64,
 }
 
 /// What a round did.
@@ -86,28 +106,13 @@ pub struct Progress {
     pub last_hit: Option<Micros>,
     /// Time up to which windows are closed.
     pub settled_to: Micros,
+    /// Rows of the inbox that could not be read, and were left out.
+    pub unreadable: u64,
+    /// What others do not do.
+    pub missing: Missing,
 }
 
-#[derive(Debug)]
-struct Connected {
-    edge: i64,
-    position: Position,
-    reader: Reader,
-    window: Window,
-    known: Known,
-}
-
-impl Connected {
-    /// The store has this.
-    fn took(&mut self, written: Ingest) {
-        let (from, to) = (written.from.sequence, written.to.sequence);
-        self.position = written.to;
-        self.known.learn(written.messages);
-        self.window.add(from, to, written.hits);
-    }
-}
-
-/// Settles the journal of one edge into the store.
+/// Settles the journal of one edge into the store, and what others have shipped there.
 #[derive(Debug)]
 pub struct Settler {
     journal: Arc<Journal>,
@@ -117,10 +122,13 @@ pub struct Settler {
     /// When it was last said that they cannot be written.
     day_keys_said: Option<Micros>,
     connected: Option<Connected>,
+    /// Since when other edges can be heard of through the store, by its clock.
+    hears_since: Option<Micros>,
 }
 
 impl Settler {
-    /// A settler; day keys are kept in `data`, not with the keys that are to be backed up.
+    /// A settler. Day keys are kept in `data`, not with the keys that are to be backed up; those of
+    /// a store that several share lie there, under `seal`.
     ///
     /// # Errors
     /// The day keys cannot be read.
@@ -128,9 +136,13 @@ impl Settler {
         journal: Arc<Journal>,
         rules: Arc<RuleSet>,
         data: &Path,
+        seal: Option<Seal>,
         options: SettleOptions,
     ) -> Result<Self, SettleError> {
-        let day_keys = DayKeys::open(&data.join("day-keys")).map_err(SettleError::DayKeys)?;
+        let day_keys = match seal {
+            Some(seal) => DayKeys::shared(seal),
+            None => DayKeys::open(&data.join("day-keys")).map_err(SettleError::DayKeys)?,
+        };
         Ok(Self {
             journal,
             rules,
@@ -138,6 +150,7 @@ impl Settler {
             day_keys,
             day_keys_said: None,
             connected: None,
+            hears_since: None,
         })
     }
 
@@ -161,14 +174,40 @@ impl Settler {
     /// Nothing was written; the next round begins at the store's position. So it does after a
     /// round that was dropped.
     pub async fn round(&mut self, store: &Store, now: Micros) -> Result<Progress, SettleError> {
+        let done = self.try_round(store, now).await;
+        if let Err(SettleError::Store(StoreError::Unavailable(_))) = &done {
+            self.hears_since = None;
+        }
+        done
+    }
+
+    async fn try_round(&mut self, store: &Store, now: Micros) -> Result<Progress, SettleError> {
+        if let Some(shared) = store.shared() {
+            self.day_keys.fetch(shared, now).await?;
+            if self.hears_since.is_none() {
+                self.hears_since = Some(shared.now().await?);
+            }
+        }
         // Put back when all is done: a round that is not may have read what it did not write.
         let mut connected = match self.connected.take() {
-            Some(connected) => connected,
+            Some(connected) => self.renew(connected, store, now).await?,
             None => self.connect(store, now).await?,
         };
         let progress = self.go_on(&mut connected, store, now).await?;
         self.connected = Some(connected);
         Ok(progress)
+    }
+
+    /// Lets others go on with what was settled here, at once; and does not let them wait for more,
+    /// if everything is shipped.
+    pub async fn leave(&mut self, store: &Store, shipped: bool) {
+        self.connected = None;
+        let Some(shared) = store.shared() else {
+            return;
+        };
+        if let Err(error) = shared.leave(self.journal.edge(), shipped).await {
+            tracing::warn!(%error, "settle: others will wait for what was settled here");
+        }
     }
 
     async fn go_on(
@@ -178,123 +217,148 @@ impl Settler {
         now: Micros,
     ) -> Result<Progress, SettleError> {
         let records_max = usize::try_from(self.options.records_max).unwrap_or(usize::MAX);
-        let entries = connected.reader.read(records_max)?;
-        let from = connected.position;
+        let (mut came, unread) = connected.read(store, &self.day_keys, records_max).await?;
+        let behind = connected.is_behind();
+        let shipped_to = match unread {
+            _ if behind => None,
+            true => came.last_hit,
+            // What is in the rings, or not synced, is not read yet.
+            false => Some(now.plus(-micros(self.journal.window()))),
+        };
+        let until = self.until(connected, (unread, shipped_to), now);
         let window = micros(self.options.window);
-        let mut until = now.plus(-window);
-        if connected.reader.has_more() {
-            let read_to = last_hit(&entries).map_or(from.settled_to, |at| at.plus(-window));
-            // Out of a backlog, windows close by what has been read, not by the clock: what
-            // belongs to a hit may still be to come.
-            until = until.min(read_to);
-        }
         // A clock that was set back must not make hits of its future wait for it.
         let is_due = |at: Micros| at <= until || at > now.plus(window);
-        let open = &mut connected.window;
-        let due = open.due(store, from.sequence, is_due, records_max);
-        let due = due.await?;
-        let states = connected
-            .known
-            .take(store, messages(&entries, &due))
-            .await?;
+        let due = connected.due(store, is_due, records_max).await?;
+        let states = came.messages(&due.hits);
+        let states = connected.known.take(store, states).await?;
 
-        let more = connected.reader.has_more() || due.len() == records_max;
-        let mut fold = Fold::new(&self.rules, &self.day_keys, states, self.journal.edge());
-        for (_, entry) in &entries {
-            if let Entry::Accepted(accepted) = entry {
-                fold.accept(accepted);
-            }
-        }
-        for stored in due {
-            fold.settle(stored, now);
-        }
-        let settled = fold.settled();
-        let last_hit = last_hit(&entries);
-        let mut settled_to = oldest_unsettled(&entries).map_or(until, |at| at.min(until));
-        if more {
-            settled_to = settled.map_or(from.settled_to, |(_, at)| at.min(settled_to));
-        }
-        if from.settled_to <= now {
-            settled_to = settled_to.max(from.settled_to);
-        }
-        for (sequence, entry) in entries {
-            fold.add(sequence, entry);
-        }
-        let to = Position {
-            sequence: connected.reader.position(),
-            settled_sequence: settled.map_or(from.settled_sequence, |(sequence, _)| sequence),
-            settled_to,
-        };
+        let settled_to = [due.settled_to, came.oldest_unsettled()];
+        let settled_to = settled_to.into_iter().flatten().fold(until, Micros::min);
+        let settled_to = connected.settles_to(settled_to, now);
+        let settled = due.hits.last().map(|(_, stored)| stored.sequence);
+        let times = (settled_to, shipped_to);
+        let moved = connected.moved(settled, times, self.options.waited_for);
+        let moves = moved.from.sequence != moved.to.sequence;
+        let idle = !moves && settled.is_none() && came.rows.is_empty();
+        let say = connected.is_to_say(&self.options, settled_to, now);
         let progress = Progress {
-            more,
-            position: to.sequence,
-            last_hit,
+            records: came.records,
+            more: unread || due.more || !came.emptied,
+            position: moved.to.sequence,
+            last_hit: came.last_hit,
             settled_to,
-            ..fold.progress()
+            unreadable: came.unreadable,
+            missing: connected.missing(),
+            ..Progress::default()
         };
-        let idle = to.sequence == from.sequence && settled.is_none();
-        if idle && !worth_saying(&self.options, from, to) {
+        if idle && !say {
             return Ok(progress);
         }
+        let mut lease = connected.lease(self.journal.edge(), &came, &due, say);
+        if let Some(lease) = lease.as_mut().filter(|_| say) {
+            lease.settled_to = Some(settled_to);
+        }
+        let written = came.written();
+        let mut fold = Fold::new(&self.rules, states);
+        came.accepted().for_each(|accepted| fold.accept(accepted));
+        for (edge, stored) in due.hits {
+            fold.settle(edge, stored, now);
+        }
+        let elsewhere = std::mem::take(&mut came.elsewhere);
+        came.fold_into(&mut fold);
+        let progress = fold.progress(progress);
         let (changes, untouched) = fold.finish();
-        let written = Ingest {
-            edge: connected.edge,
-            from,
-            to,
+        let changes = Ingest {
+            journal: Some(moved),
+            lease,
+            shipped: elsewhere,
             ..changes
         };
-        store.ingest(&written).await?;
+        store.ingest(&changes).await?;
         connected.known.learn(untouched);
-        connected.took(written);
-        Ok(progress)
+        connected.settled_to = settled_to;
+        connected.took(changes, &written);
+        if say {
+            connected.said(store, now).await?;
+        }
+        Ok(Progress {
+            more: progress.more || connected.is_behind(),
+            ..progress
+        })
+    }
+
+    /// Hits up to this time are due. What belongs to them may still be to come, from a backlog or
+    /// from another edge: windows close by what has been read, not by the clock.
+    fn until(
+        &self,
+        connected: &Connected,
+        (unread, shipped_to): (bool, Option<Micros>),
+        now: Micros,
+    ) -> Micros {
+        let window = -micros(self.options.window);
+        let until = connected.shipped_to(shipped_to, now).plus(window);
+        match shipped_to {
+            None if unread => until.min(connected.settled_to),
+            _ => until,
+        }
+    }
+
+    /// Leases are renewed now and then; with others than before it begins anew.
+    async fn renew(
+        &self,
+        mut connected: Connected,
+        store: &Store,
+        now: Micros,
+    ) -> Result<Connected, SettleError> {
+        let (Held::Leased(leased), Some(shared)) = (&mut connected.held, store.shared()) else {
+            return Ok(connected);
+        };
+        if !self.options.settles || !leased.is_to_renew(now) {
+            return Ok(connected);
+        }
+        let turns = shared.lease(self.journal.edge()).await?;
+        if turns == *leased.turns() {
+            leased.renewed(now);
+            return Ok(connected);
+        }
+        tracing::info!(
+            shards = turns.len(),
+            "settle: settles other shards than before"
+        );
+        self.connect_with(store, Some((shared, turns)), now).await
     }
 
     /// Asks the store where it is, and begins to read there.
     async fn connect(&self, store: &Store, now: Micros) -> Result<Connected, SettleError> {
-        let (edge, position) = store.edge(self.journal.edge(), now).await?;
+        let shared = match store.shared() {
+            Some(shared) if self.options.settles => {
+                Some((shared, shared.lease(self.journal.edge()).await?))
+            }
+            shared => shared.map(|shared| (shared, Turns::new())),
+        };
+        self.connect_with(store, shared, now).await
+    }
+
+    async fn connect_with(
+        &self,
+        store: &Store,
+        shared: Option<(Shared<'_>, Turns)>,
+        now: Micros,
+    ) -> Result<Connected, SettleError> {
+        let id = self.journal.edge();
+        let (edge, position) = store.edge(id, now).await?;
         self.journal.skip_to(position.sequence);
-        Ok(Connected {
+        let own = Own {
             edge,
+            id,
             position,
             reader: self.journal.reader(position.sequence),
-            window: Window::new(edge, position, self.options.window_hits_max),
-            known: Known::default(),
-        })
+            shipped_to: Micros::default(),
+        };
+        let since = self.hears_since.unwrap_or_default();
+        Ok(Connected::begin(own, shared, &self.options, (since, now)).await?)
     }
-}
-
-/// Messages that a round touches, each once.
-fn messages(entries: &[(u64, Entry)], due: &[StoredHit]) -> Vec<MessageId> {
-    let new = entries.iter().filter_map(|(_, entry)| message(entry));
-    let due = due.iter().filter_map(|stored| stored.hit.message);
-    let mut ids: Vec<_> = new.chain(due.map(|(id, _)| id)).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids
-}
-
-/// Time of the last hit of what was read.
-fn last_hit(entries: &[(u64, Entry)]) -> Option<Micros> {
-    entries.iter().rev().find_map(|(_, entry)| match entry {
-        Entry::Hit(hit) => Some(hit.at),
-        _ => None,
-    })
-}
-
-/// Time of the oldest hit that is about to be written and will be settled later: out of a backlog
-/// it may be older than the window. Aggregate hits are never settled.
-fn oldest_unsettled(entries: &[(u64, Entry)]) -> Option<Micros> {
-    let hits = entries.iter().filter_map(|(_, entry)| match entry {
-        Entry::Hit(hit) if hit.level == PrivacyLevel::Individual => Some(hit.at),
-        _ => None,
-    });
-    hits.min()
-}
-
-/// Whether the time alone is worth a transaction on an idle server.
-fn worth_saying(options: &SettleOptions, from: Position, to: Position) -> bool {
-    let often = micros(options.window / 4).clamp(1_000_000, 15_000_000);
-    to.settled_to.get().saturating_sub(from.settled_to.get()) >= often
 }
 
 /// Whether less than a minute lies between.
@@ -304,14 +368,6 @@ const fn is_near(one: Micros, other: Micros) -> bool {
 
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
-}
-
-fn message(entry: &Entry) -> Option<MessageId> {
-    match entry {
-        Entry::Hit(hit) => hit.message.map(|(id, _)| id),
-        Entry::Accepted(accepted) => Some(accepted.message),
-        Entry::Side(_) | Entry::Act(_) | Entry::Received(_) => None,
-    }
 }
 
 type States = HashMap<MessageId, MessageState>;

@@ -102,6 +102,7 @@ pub struct CampaignReport {
     by_method: BTreeMap<&'static str, i64>,
     links: Vec<LinkReport>,
     settled_to: Option<Micros>,
+    silent_edges: Vec<String>,
 }
 
 /// All there is to say of a short link: uniques are null, since it has no messages.
@@ -112,6 +113,7 @@ pub struct ShortLinkReport {
     by_class: BTreeMap<&'static str, i64>,
     by_method: BTreeMap<&'static str, i64>,
     settled_to: Option<Micros>,
+    silent_edges: Vec<String>,
 }
 
 /// Reports on a campaign with these links.
@@ -153,6 +155,7 @@ pub async fn campaign(
         by_class: by_class(&sums),
         by_method: by_method(&sums),
         settled_to: store.settled_to().await?,
+        silent_edges: silent_edges(store).await?,
     })
 }
 
@@ -173,7 +176,14 @@ pub async fn short_link(store: &Store, id: u32) -> Result<ShortLinkReport, Store
         by_class: by_class(&sums),
         by_method: by_method(&sums),
         settled_to: store.settled_to().await?,
+        silent_edges: silent_edges(store).await?,
     })
+}
+
+/// Edges whose hits of the last while are missing from what is reported.
+async fn silent_edges(store: &Store) -> Result<Vec<String>, StoreError> {
+    let edges = store.silent_edges().await?;
+    Ok(edges.iter().map(ToString::to_string).collect())
 }
 
 /// Every hit by its class, those that count in no total among them.

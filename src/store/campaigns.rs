@@ -176,7 +176,7 @@ impl Store {
     }
 }
 
-fn campaign(row: &Row) -> Result<CampaignRow, StoreError> {
+pub(super) fn campaign(row: &Row) -> Result<CampaignRow, StoreError> {
     let bad = StoreError::Unreadable("campaign");
     let level: i64 = row.get("level")?;
     let (Some(id), Some(tenant), Some(level)) = (

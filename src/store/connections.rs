@@ -79,6 +79,22 @@ impl Pool {
         })
     }
 
+    /// Begins to read what is there now, whatever is written meanwhile.
+    pub(super) async fn snapshot(&self) -> Result<Transaction, StoreError> {
+        const FIRST: Sql = Sql::same("SELECT count(*) FROM tenants");
+        const FREEZE: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+        let mut transaction = match self {
+            Self::Sqlite(pool) => Transaction::Sqlite(pool.begin().await?),
+            Self::Postgres(pool) => Transaction::Postgres(Held::begin(pool).await?),
+        };
+        if matches!(transaction, Transaction::Postgres(_)) {
+            transaction.run(Query::new(Sql::same(FREEZE))).await?;
+        }
+        // The moment is that of the first question.
+        transaction.one(Query::new(FIRST)).await?;
+        Ok(transaction)
+    }
+
     /// Waits for what runs, and closes every connection.
     pub(super) async fn close(&self) {
         match self {

@@ -3,12 +3,11 @@
 //! copy is not finished, a table says so, and nobody opens that store for anything else.
 
 use super::connections::Pool;
-use super::sql::{Query, Row, Sql, Value, low16, low32};
-use super::tables::{Kind, TABLES, Table};
+use super::rows::Values;
+use super::sql::{Query, Sql};
+use super::tables::{TABLES, Table};
 use super::{Place, Store, StoreError, postgres, sqlite};
 
-/// Rows of one transaction.
-const ROWS: usize = 5_000;
 /// Tables that are compared row by row in the end: what else there is moves with positions.
 const COMPARED: [&str; 8] = [
     "tenants",
@@ -57,6 +56,11 @@ async fn copy_into(
     source: &str,
     see: &mut dyn FnMut(Copied),
 ) -> Result<Vec<Copied>, StoreError> {
+    if let Some(shared) = from.shared()
+        && let rows @ 1.. = shared.waiting().await?
+    {
+        return Err(StoreError::Waiting { rows });
+    }
     begin(to, source).await?;
     let mut totals = Vec::with_capacity(TABLES.len());
     for table in TABLES {
@@ -104,7 +108,7 @@ async fn is_same(table: &Table, from: &Store, to: &Store) -> Result<bool, StoreE
 }
 
 /// Says that a copy goes on here, unless there is something else.
-async fn begin(to: &Store, source: &str) -> Result<(), StoreError> {
+pub(super) async fn begin(to: &Store, source: &str) -> Result<(), StoreError> {
     const SAY: Sql = Sql::same("INSERT INTO copying (source) VALUES ($1)");
     match unfinished_from(&to.writer).await? {
         Some(before) if before == source => return Ok(()),
@@ -129,7 +133,7 @@ async fn begin(to: &Store, source: &str) -> Result<(), StoreError> {
     transaction.commit().await
 }
 
-async fn finish(to: &Store) -> Result<(), StoreError> {
+pub(super) async fn finish(to: &Store) -> Result<(), StoreError> {
     const DONE: Sql = Sql::same("DROP TABLE copying");
     let mut transaction = to.writer.begin().await?;
     for number_on in TABLES.iter().filter_map(|table| table.number_on) {
@@ -154,128 +158,11 @@ async fn copy_table(
             return Ok(());
         };
         last = Some(table.key_of(end));
-        match &to.writer {
-            Pool::Sqlite(pool) => sqlite::insert(pool, table, &page).await?,
-            Pool::Postgres(pool) => postgres::insert(pool, table, &page).await?,
-        }
+        table.insert(&to.writer, &page).await?;
         rows += u64::try_from(page.len()).unwrap_or_default();
         let table = table.name;
         see(Copied { table, rows, of });
     }
-}
-
-/// A row's values, in the order of its table's columns.
-pub(super) type Values = Vec<Value<'static>>;
-
-impl Table {
-    async fn count(&self, on: &Pool) -> Result<u64, StoreError> {
-        let text = format!("SELECT count(*) FROM {}", self.name);
-        let rows = on.all_in_the_end(Query::made(text.clone(), text)).await?;
-        let row = rows.first().ok_or(StoreError::Unreadable("count"))?;
-        super::narrow(row.at(0)?, "count")
-    }
-
-    /// The key of its last row.
-    async fn last(&self, on: &Pool) -> Result<Option<Values>, StoreError> {
-        let columns: Vec<_> = self.key_columns().collect();
-        let order: Vec<_> = columns
-            .iter()
-            .map(|(name, _)| format!("{name} DESC"))
-            .collect();
-        let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
-        let text = format!(
-            "SELECT {} FROM {} ORDER BY {} LIMIT 1",
-            names.join(", "),
-            self.name,
-            order.join(", ")
-        );
-        let row = on.optional(Query::made(text.clone(), text)).await?;
-        row.map(|row| read(&row, columns.into_iter())).transpose()
-    }
-
-    /// Rows behind this key, in order.
-    async fn page(
-        &self,
-        on: &Pool,
-        after: Option<&[Value<'static>]>,
-    ) -> Result<Vec<Values>, StoreError> {
-        let names: Vec<_> = self.columns.iter().map(|(name, _)| *name).collect();
-        let texts = self.columns.iter().map(|(name, kind)| match kind {
-            Kind::Network => format!("text({name})"),
-            _ => (*name).to_owned(),
-        });
-        let texts: Vec<_> = texts.collect();
-        let key: Vec<_> = self.key_columns().map(|(name, _)| name).collect();
-        let key = key.join(", ");
-        let behind = match after {
-            Some(values) => {
-                let places: Vec<_> = (1..=values.len()).map(|n| format!("${n}")).collect();
-                format!("WHERE ({key}) > ({})", places.join(", "))
-            }
-            None => String::new(),
-        };
-        let text = |columns: &[&str]| {
-            let columns = columns.join(", ");
-            let name = self.name;
-            format!("SELECT {columns} FROM {name} {behind} ORDER BY {key} LIMIT {ROWS}")
-        };
-        let texts: Vec<_> = texts.iter().map(String::as_str).collect();
-        let mut query = Query::made(text(&names), text(&texts));
-        for value in after.unwrap_or_default() {
-            query = query.bind(value.clone());
-        }
-        let rows = on.all_in_the_end(query).await?;
-        rows.iter()
-            .map(|row| read(row, self.columns.iter().copied()))
-            .collect()
-    }
-
-    fn key_columns(&self) -> impl Iterator<Item = (&'static str, Kind)> {
-        self.key
-            .iter()
-            .filter_map(|place| self.columns.get(*place).copied())
-    }
-
-    fn key_of(&self, row: &Values) -> Values {
-        self.key
-            .iter()
-            .filter_map(|place| row.get(*place).cloned())
-            .collect()
-    }
-}
-
-fn read(
-    row: &Row,
-    columns: impl Iterator<Item = (&'static str, Kind)>,
-) -> Result<Values, StoreError> {
-    let values = columns.enumerate().map(|(place, (_, kind))| {
-        Ok(match kind {
-            Kind::Int8 | Kind::Int4 | Kind::Int2 => Value::Int(row.at(place)?),
-            Kind::Bits4 => {
-                let value: Option<i64> = row.at(place)?;
-                Value::Int(value.map(|value| i64::from(low32(value))))
-            }
-            Kind::Bits2 => {
-                let value: Option<i64> = row.at(place)?;
-                Value::Int(value.map(|value| i64::from(low16(value))))
-            }
-            Kind::Bool => Value::Bool(row.at(place)?),
-            Kind::Text | Kind::Network => {
-                let value: Option<String> = row.at(place)?;
-                Value::Text(value.map(Into::into))
-            }
-            Kind::Bytes => {
-                let value: Option<Vec<u8>> = row.at(place)?;
-                Value::Bytes(value.map(Into::into))
-            }
-            Kind::BytesOrEmpty => {
-                let value: Option<Vec<u8>> = row.at(place)?;
-                let value = value.filter(|bytes| !bytes.is_empty());
-                Value::Bytes(value.map(Into::into))
-            }
-        })
-    });
-    values.collect()
 }
 
 /// Where the copy comes from that is not finished in this database.
@@ -295,7 +182,7 @@ pub(super) async fn unfinished_from(on: &Pool) -> Result<Option<String>, StoreEr
 
 impl Store {
     /// Opens a store that a copy goes into.
-    async fn open_unfinished(place: &Place) -> Result<Self, StoreError> {
+    pub(super) async fn open_unfinished(place: &Place) -> Result<Self, StoreError> {
         match place {
             Place::Directory(data) => sqlite::open(data).await,
             Place::Postgres(url) => postgres::open(url, None).await,

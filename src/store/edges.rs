@@ -43,6 +43,17 @@ impl Store {
         position.map(Some)
     }
 
+    /// Edges that were not heard of for a minute: what they have kept since is not counted yet.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn silent_edges(&self) -> Result<Vec<EdgeId>, StoreError> {
+        let Some(shared) = self.shared() else {
+            return Ok(Vec::new());
+        };
+        shared.silent().await
+    }
+
     /// The row of an edge, made on first sight, and its position.
     ///
     /// # Errors

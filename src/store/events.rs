@@ -8,6 +8,7 @@ use crate::domain::judgement::{Class, Facts, RuleSetId, Score, Verdict};
 use crate::domain::message::{MessageId, RecipientKey};
 use crate::domain::network::{Lists, NetworkFacts};
 use crate::domain::record::{Hit, Target};
+use crate::domain::shard::Shard;
 use crate::domain::time::Micros;
 use crate::journal::EdgeId;
 
@@ -73,6 +74,14 @@ pub struct StoredHit {
     pub settled: bool,
     /// Its agent string.
     pub agent: Option<Vec<u8>>,
+}
+
+impl StoredHit {
+    /// Where it is settled.
+    #[must_use]
+    pub fn shard(&self) -> Shard {
+        Shard::of(self.hit.message.map(|(id, _)| id), self.sequence)
+    }
 }
 
 /// Hits in the order of their sequences.

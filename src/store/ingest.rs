@@ -1,16 +1,21 @@
 //! What settling writes: rows, sums, message states and the position, in one transaction that is
 //! guarded by the position it expects.
 
+use std::collections::BTreeMap;
+
 use crate::domain::act::Act;
 use crate::domain::hit::{HitKind, Method};
 use crate::domain::judgement::{Class, Facts, RuleSetId, Verdict};
 use crate::domain::message::{MessageId, RecipientKey};
 use crate::domain::record::{Hit, Target};
+use crate::domain::shard::Shard;
 use crate::domain::time::Micros;
+use crate::journal::EdgeId;
 
 use super::connections::Pool;
 use super::edges::Position;
 use super::events::StoredHit;
+use super::inbox::Arrival;
 use super::messages::MessageState;
 use super::{Store, StoreError, unsigned};
 use super::{postgres, sqlite};
@@ -59,6 +64,8 @@ pub struct UniqueKey {
 /// A judgement that replaces the one on a stored hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revision {
+    /// Row of the edge that the hit came in at.
+    pub edge: i64,
     /// The hit.
     pub sequence: u64,
     /// When it came, by which its row is found sooner.
@@ -73,20 +80,53 @@ pub struct Revision {
     pub at: Micros,
 }
 
-/// Everything that one transaction writes.
-#[derive(Debug, Default)]
-pub struct Ingest {
+/// How far the journal of an edge is in the store, before and after.
+#[derive(Clone, Copy, Debug)]
+pub struct Moved {
     /// Row of the edge ([`Store::edge`]).
     pub edge: i64,
     /// Position that the store is expected to be at.
     pub from: Position,
     /// Position afterwards.
     pub to: Position,
+    /// Every hit before this is in the store then.
+    pub shipped_to: Micros,
+    /// Whether windows of other edges wait for this one.
+    pub waited_for: bool,
+}
+
+/// Shards by what guards them: a number that moves with every transaction that settles them.
+pub type Turns = BTreeMap<Shard, u64>;
+
+/// What is settled by leases, and what shows that they are held.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    /// Who holds them.
+    pub holder: EdgeId,
+    /// Shards that are touched, and where each is expected to be.
+    pub turns: Turns,
+    /// Rows that leave the inbox.
+    pub taken: Vec<i64>,
+    /// Last sequences of edges up to which the hits of these shards are settled.
+    pub lanes: Vec<(i64, u64)>,
+    /// Time up to which they are.
+    pub settled_to: Option<Micros>,
+}
+
+/// Everything that one transaction writes.
+#[derive(Debug, Default)]
+pub struct Ingest {
+    /// How far the journal of this process is read, if it has one.
+    pub journal: Option<Moved>,
+    /// What the leases of this process are used for, where several settle.
+    pub lease: Option<Lease>,
+    /// What others are to settle.
+    pub shipped: Vec<Arrival>,
     /// Texts behind ids.
     pub texts: Vec<(u64, Vec<u8>)>,
-    /// New hits.
-    pub hits: Vec<StoredHit>,
-    /// Presses and unsubscribes, with their sequences.
+    /// New hits, each behind the row of its edge.
+    pub hits: Vec<(i64, StoredHit)>,
+    /// Presses and unsubscribes of the journal, with their sequences.
     pub acts: Vec<(u64, Act)>,
     /// Judgements that changed.
     pub revisions: Vec<Revision>,
@@ -111,12 +151,13 @@ impl Store {
     }
 }
 
-/// Moves the position of an edge: row, sequence, settled sequence and time, and where it has to be.
+/// Moves the position of the only edge: row, sequence, settled sequence and time, and where it has
+/// to be.
 pub(super) const MOVE_POSITION: &str =
     "UPDATE positions SET sequence = $2, settled_sequence = $3, settled_to = $4
     WHERE edge = $1 AND sequence = $5 AND settled_sequence = $6";
 
-impl Ingest {
+impl Moved {
     /// The position was moved, and by this transaction.
     pub(super) fn moved(&self, rows: u64) -> Result<(), StoreError> {
         if rows == 1 {

@@ -281,7 +281,7 @@ async fn insert_link(on: &mut Transaction, row: &LinkRow, now: Micros) -> Result
     .await
 }
 
-fn link(row: &Row) -> Result<LinkRow, StoreError> {
+pub(super) fn link(row: &Row) -> Result<LinkRow, StoreError> {
     let action: Option<i64> = row.get("action")?;
     let action = action
         .map(|code| {

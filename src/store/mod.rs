@@ -6,11 +6,14 @@ mod connections;
 mod copying;
 mod edges;
 mod events;
+mod follow;
+mod inbox;
 mod ingest;
 mod keys;
 mod links;
 mod messages;
 mod postgres;
+mod rows;
 #[cfg(test)]
 pub(crate) mod sabotage;
 mod schema;
@@ -26,6 +29,7 @@ use crate::domain::campaign::{PrivacyLevel, TenantId};
 use crate::domain::time::Micros;
 
 use connections::Pool;
+use follow::Following;
 use sql::{Query, Sql};
 use sqlite::File;
 
@@ -33,10 +37,13 @@ pub use campaigns::{CampaignEdit, CampaignRow};
 pub use copying::{Copied, copy};
 pub use edges::Position;
 pub use events::{EventFilter, HitsAfter, StoredHit};
-pub use ingest::{Ingest, Revision, StoredSums, SumKey, UniqueKey};
+pub use follow::{Changed, Ear, Installation, News, Span};
+pub use inbox::{Arrival, Arrived, Inbox};
+pub use ingest::{Ingest, Lease, Moved, Revision, StoredSums, SumKey, Turns, UniqueKey};
 pub use keys::{ApiKey, Scope};
 pub use links::{LinkEdit, LinkRow, NewLink};
 pub use messages::{LinkCounts, MessageState};
+pub use postgres::{EdgeState, Node, Shared};
 pub use short_links::{ShortLinkEdit, ShortLinkRow};
 pub use stats::{SumRow, UniqueRow};
 
@@ -73,6 +80,17 @@ pub enum StoreError {
         /// The newest that is known here.
         known: i64,
     },
+    /// An older version made the schema.
+    #[error(
+        "the database is of an older cupel: its schema is {found}, this one needs {known}; run \
+             cupel migrate, or start the server"
+    )]
+    Older {
+        /// The schema it has.
+        found: i64,
+        /// The one that is needed.
+        known: i64,
+    },
     /// The schema could not be brought up to date.
     #[error("the store's schema: {0}")]
     Schema(#[source] sqlx::migrate::MigrateError),
@@ -82,6 +100,9 @@ pub enum StoreError {
         /// Where it was expected.
         expected: u64,
     },
+    /// Somebody else settles what was to be settled: nothing was written.
+    #[error("others have taken over what was to be settled; nothing was written")]
+    LeaseLost,
     /// Something with this name or meaning is there already.
     #[error("{0} exists already")]
     Conflict(&'static str),
@@ -94,7 +115,7 @@ pub enum StoreError {
         limit: usize,
     },
     /// A copy into it was begun and not finished.
-    #[error("the database is half of a copy from {from}; run the same cupel copy again")]
+    #[error("the database is half of a copy from {from}; run the same command again")]
     Unfinished {
         /// Where it came from.
         from: String,
@@ -104,6 +125,14 @@ pub enum StoreError {
     NotEmpty {
         /// The first table that has rows.
         table: &'static str,
+    },
+    /// Hits were shipped and not settled: a copy would lack them.
+    #[error(
+        "{rows} records wait in the inbox; let them be settled first: cupel serve --role settle"
+    )]
+    Waiting {
+        /// How many.
+        rows: u64,
     },
     /// A copy has more or fewer rows than what it was made from.
     #[error(
@@ -118,6 +147,12 @@ pub enum StoreError {
         /// Rows in the other.
         of: u64,
     },
+    /// Its links were signed with other keys.
+    #[error(
+        "the database belongs to another installation: its keys are not those of this data \
+         directory; put keys/ring.toml of one of its nodes there, or name another database in store"
+    )]
+    OtherInstallation,
     /// Another program lives in the schema.
     #[error("the database has {what} of something else; name an empty one in store")]
     Foreign {
@@ -135,6 +170,14 @@ pub enum StoreError {
     /// A row that this version cannot have written.
     #[error("the store holds an unreadable {0}")]
     Unreadable(&'static str),
+}
+
+impl StoreError {
+    /// Nobody answered in time.
+    #[must_use]
+    pub const fn timed_out() -> Self {
+        Self::Unavailable(sqlx::Error::PoolTimedOut)
+    }
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -159,6 +202,8 @@ pub struct Store {
     writer: Pool,
     /// The file that it is, if it is one.
     file: Option<File>,
+    /// What other nodes change in it, if there may be others.
+    following: Option<Following>,
 }
 
 impl Store {
@@ -241,6 +286,15 @@ impl Store {
             && matches!(error, StoreError::Unavailable(error) if sqlite::is_busy(error))
     }
 
+    /// What it shares with other processes, if it can be shared.
+    #[must_use]
+    pub const fn shared(&self) -> Option<Shared<'_>> {
+        match (&self.writer, &self.readers) {
+            (Pool::Postgres(writer), Pool::Postgres(readers)) => Some(Shared { writer, readers }),
+            _ => None,
+        }
+    }
+
     /// Whether it is a server, and not a file here.
     #[must_use]
     pub const fn is_remote(&self) -> bool {
@@ -250,6 +304,9 @@ impl Store {
     /// Closes the connections; waits for what runs.
     pub async fn close(&self) {
         self.readers.close().await;
+        if let Some(following) = &self.following {
+            Pool::Postgres(following.listens.clone()).close().await;
+        }
         self.writer.close().await;
     }
 

@@ -50,7 +50,8 @@ impl Store {
     }
 }
 
-fn known(migrations: &Migrator) -> i64 {
+/// The newest schema that is known here.
+pub(super) fn known(migrations: &Migrator) -> i64 {
     let versions = migrations.iter().map(|migration| migration.version);
     versions.max().unwrap_or(0)
 }

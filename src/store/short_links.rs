@@ -192,7 +192,7 @@ impl Store {
     }
 }
 
-fn short_link(row: &Row) -> Result<ShortLinkRow, StoreError> {
+pub(super) fn short_link(row: &Row) -> Result<ShortLinkRow, StoreError> {
     let id = ShortLinkId::new(narrow(row.get("id")?, "short link")?);
     Ok(ShortLinkRow {
         id: id.ok_or(StoreError::Unreadable("short link"))?,

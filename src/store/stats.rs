@@ -124,7 +124,10 @@ impl Store {
     /// # Errors
     /// The store is not available.
     pub async fn settled_to(&self) -> Result<Option<Micros>, StoreError> {
-        const SQL: Sql = Sql::same("SELECT max(settled_to) FROM positions WHERE settled_to > 0");
+        const SQL: Sql = Sql::of(
+            "SELECT max(settled_to) FROM positions WHERE settled_to > 0",
+            "SELECT nullif(min(settled_to), 0) FROM shards",
+        );
         let at = self.readers.one(Query::new(SQL)).await?;
         Ok(at.at::<Option<i64>>(0)?.map(Micros::new))
     }

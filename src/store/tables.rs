@@ -45,6 +45,23 @@ macro_rules! number_on {
     };
 }
 
+/// What PostgreSQL has beside them: hits that wait to be settled. Copies are made of stores where
+/// none does.
+pub(super) const INBOX: Table = Table {
+    name: "inbox",
+    columns: &[
+        ("id", Int8),
+        ("sequence", Int8),
+        ("source", Int8),
+        ("edge", Int4),
+        ("shard", Int2),
+        ("kind", Int2),
+        ("record", Bytes),
+    ],
+    key: &[0],
+    number_on: number_on!("inbox"),
+};
+
 pub(super) const TABLES: &[Table] = &[
     Table {
         name: "tenants",

@@ -241,6 +241,22 @@ pub const METRICS: &[Metric] = &[
         "cupel_settle_errors_total",
         "Rounds of settling that failed; what they held is tried again",
     ),
+    gauge(
+        "cupel_settle_silent_edges",
+        "Edges of the store that were not heard of for a minute, and are not waited for",
+    ),
+    gauge(
+        "cupel_settle_unheld_shards",
+        "Shards of the store that nobody settles, of 16; what is shipped to them waits",
+    ),
+    gauge(
+        "cupel_settle_inbox_rows",
+        "About how many records of all nodes are shipped and not settled",
+    ),
+    counter(
+        "cupel_settle_unreadable_total",
+        "Shipped records that could not be read, as of a newer version, and were left out",
+    ),
     histogram(
         "cupel_settle_duration_seconds",
         CALL,

@@ -13,6 +13,7 @@ use crate::journal::JournalError;
 use crate::resolve::KeyRingError;
 use crate::store::{Scope, StoreError};
 
+use super::nodes::ShareError;
 use super::requests;
 use super::unread::Unread;
 
@@ -181,6 +182,17 @@ impl From<JournalError> for WebError {
     fn from(error: JournalError) -> Self {
         tracing::error!(%error, "web: the journal did not take an event");
         Self::Unavailable("the journal cannot be written".to_owned())
+    }
+}
+
+impl From<ShareError> for WebError {
+    fn from(error: ShareError) -> Self {
+        match error {
+            ShareError::Store(error) => error.into(),
+            ShareError::Ring(error) => error.into(),
+            ShareError::Sealed => Self::Internal(error.to_string()),
+            ShareError::Meanwhile => Self::Unavailable(error.to_string()),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod front;
 mod health;
 mod ids;
 mod metrics;
+mod nodes;
 mod pages;
 mod probe;
 mod record;
@@ -46,7 +47,7 @@ use crate::journal::Journal;
 use crate::judge::{Agents, RuleSet};
 use crate::network::Networks;
 use crate::resolve::{Catalogue, KeyRing};
-use crate::store::{Store, StoreError};
+use crate::store::{Changed, Store, StoreError};
 
 pub use acme::AcmeAnswers;
 pub use api::recipients_max;
@@ -54,6 +55,7 @@ pub use asking::{Asking, Running};
 pub use auth::{LocalSocket, NewKey};
 pub use counters::Counters;
 pub use front::FrontFactory;
+pub use nodes::{ShareError, check_owner, claim, exchange_ring, ring_differs};
 pub use pages::Pages;
 pub use probe::Probe;
 pub use reload::{LastReload, ReloadTurn, Reloaded, export_reload};
@@ -207,4 +209,9 @@ pub async fn stored_catalogue(
     taking: &mut crate::resolve::TakeOver<'_>,
 ) -> Result<(), StoreError> {
     api::stored_catalogue(store, taking).await
+}
+
+/// Puts rows into force that another node has changed.
+pub fn take_changed(parts: &Parts, changed: &Changed) {
+    api::take_changed(parts, changed);
 }

@@ -48,6 +48,8 @@ const ROUTES: &[&str] = &[
     "/api/v1/keys",
     "/api/v1/keys/{id}/revoke",
     "/api/v1/key-ring",
+    "/api/v1/nodes",
+    "/api/v1/nodes/{id}/forget",
     "/api/v1/key-ring/rotate",
     "/api/v1/key-ring/{id}",
 ];

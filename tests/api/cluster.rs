@@ -1,10 +1,29 @@
 //! PostgreSQL servers of a test's own, to be broken, restarted and promoted.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
+
+use crate::harness::{eventually, ports};
+
+/// Has a lock until it is dropped.
+pub(crate) struct Holder {
+    url: String,
+    child: Child,
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        // Its server would go on without it.
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()";
+        let ended = Command::new("psql")
+            .args(["-qX", &self.url, "-c", end])
+            .output();
+        drop(ended.and_then(|_| self.child.wait()));
+    }
+}
 
 /// A server on a free port of loopback, and all that it has.
 pub(crate) struct Cluster {
@@ -51,8 +70,7 @@ impl Cluster {
                 .status();
             assert!(owned.unwrap().success());
         }
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
+        let [port] = ports();
         Self { own, port }
     }
 
@@ -113,6 +131,24 @@ impl Cluster {
             .unwrap();
         assert!(done.status.success(), "{text}: {done:?}");
         String::from_utf8(done.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Somebody has a lock on a table, until what this returns is dropped.
+    pub(crate) fn hold(&self, database: &str, table: &str, mode: &str) -> Holder {
+        let lock = format!("BEGIN; LOCK TABLE {table} IN {mode} MODE; SELECT pg_sleep(600)");
+        let child = Command::new("psql")
+            .args(["-qX", &self.url(database), "-c", &lock])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let holder = Holder {
+            url: self.url(database),
+            child: child.unwrap(),
+        };
+        let held = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%'
+            AND wait_event = 'PgSleep'";
+        eventually("held", || self.sql(database, held), |held| held == "1");
+        holder
     }
 
     fn run(&self, program: &str, arguments: &[&str]) {

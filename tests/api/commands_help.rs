@@ -44,6 +44,8 @@ const CALLS: &[(&str, &str)] = &[
     ("POST /keys", "keys create"),
     ("GET /keys", "keys list"),
     ("POST /keys/{id}/revoke", "keys withdraw"),
+    ("GET /nodes", "nodes list"),
+    ("POST /nodes/{id}/forget", "nodes forget"),
     ("GET /key-ring", "keys ring"),
     ("POST /key-ring/rotate", "keys rotate"),
     ("PATCH /key-ring/{id}", "keys retire"),

@@ -5,8 +5,26 @@ use serde_json::{Value, json};
 
 use crate::harness::Server;
 
-const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 \
+pub(crate) const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 \
                       (KHTML, like Gecko) Chrome/154.0.0.0 Safari/537.36";
+/// What it sends when a link is followed, behind a proxy.
+pub(crate) const NAVIGATION: &[(&str, &str)] = &[
+    ("x-forwarded-proto", "https"),
+    (
+        "sec-ch-ua",
+        "\"Google Chrome\";v=\"154\", \"Chromium\";v=\"154\"",
+    ),
+    ("sec-ch-ua-mobile", "?0"),
+    ("sec-ch-ua-platform", "\"Windows\""),
+    ("upgrade-insecure-requests", "1"),
+    ("accept", "text/html,application/xhtml+xml,*/*;q=0.8"),
+    ("sec-fetch-site", "cross-site"),
+    ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-user", "?1"),
+    ("sec-fetch-dest", "document"),
+    ("accept-encoding", "gzip, deflate, br, zstd"),
+    ("accept-language", "de-DE,de;q=0.9"),
+];
 const GMAIL: &str = "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 \
                      (via ggpht.com GoogleImageProxy)";
 
@@ -37,28 +55,7 @@ impl Hits<'_> {
     }
 
     fn browser(&self, from: &str) {
-        self.send(
-            Method::GET,
-            from,
-            CHROME,
-            &[
-                ("x-forwarded-proto", "https"),
-                (
-                    "sec-ch-ua",
-                    "\"Google Chrome\";v=\"154\", \"Chromium\";v=\"154\"",
-                ),
-                ("sec-ch-ua-mobile", "?0"),
-                ("sec-ch-ua-platform", "\"Windows\""),
-                ("upgrade-insecure-requests", "1"),
-                ("accept", "text/html,application/xhtml+xml,*/*;q=0.8"),
-                ("sec-fetch-site", "cross-site"),
-                ("sec-fetch-mode", "navigate"),
-                ("sec-fetch-user", "?1"),
-                ("sec-fetch-dest", "document"),
-                ("accept-encoding", "gzip, deflate, br, zstd"),
-                ("accept-language", "de-DE,de;q=0.9"),
-            ],
-        );
+        self.send(Method::GET, from, CHROME, NAVIGATION);
     }
 }
 

@@ -147,7 +147,8 @@ fn what_is_settled_does_not_wait_after_a_restart() {
 
 #[test]
 fn day_keys_that_cannot_be_written_are_spoken_of_once_and_not_with_every_round() {
-    let mut server = Server::new();
+    // Those of a store that others share lie there.
+    let mut server = Server::on_file();
     server.stop();
     // Nothing can be written where a directory is.
     std::fs::create_dir(server.data.join("day-keys.new")).unwrap();

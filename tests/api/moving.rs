@@ -149,6 +149,7 @@ fn an_installation_moves_to_another_store_and_goes_on() {
     assert_eq!(code, 0, "{err}");
     let put = std::fs::copy(other.join("cupel.sqlite"), server.data.join("cupel.sqlite"));
     put.unwrap();
+    drop(std::fs::remove_file(server.data.join("store-is")));
     let back = Server::spawn(serve(&server.data, None), &server.data, client());
     let events = &accounts(&back, &key)[3]["events"];
     let seen = events.as_array().unwrap().len();
@@ -252,7 +253,7 @@ fn half_a_copy_is_nobodys_store() {
     migrate.args(["migrate", "--data"]).arg(&server.data);
     let (code, _, err) = run(&mut migrate);
     assert_eq!(code, 78, "{err}");
-    let says = "half of a copy from sqlite:/old; run the same cupel copy again";
+    let says = "half of a copy from sqlite:/old; run the same command again";
     assert!(err.contains(says), "{err}");
     let own = tempfile::tempdir().unwrap();
     let (code, _, err) = run(&mut copy(&on_file(&server.data), &on_file(own.path())));

@@ -15,7 +15,7 @@ use crate::harness::{Server, client, cupel, cupel_on_file, eventually, postgres,
 
 pub(crate) const THROUGH: u8 = 0;
 pub(crate) const CUT: u8 = 1;
-const HANG: u8 = 2;
+pub(crate) const HANG: u8 = 2;
 pub(crate) const SLOW: u8 = 3;
 /// How soon a change of the way is heeded.
 const SOON: Duration = Duration::from_millis(20);
@@ -216,7 +216,7 @@ fn what_a_database_refuses_is_said_in_one_line() {
     };
     let role = format!("poor_{}", std::process::id());
     sql(&format!("CREATE ROLE {role} LOGIN"));
-    let refused = |store: String| {
+    let refused = |store: String, wanted: i32| {
         let own = tempfile::tempdir().unwrap();
         let data = own.path().join("data");
         let mut command = cupel_on_file();
@@ -225,7 +225,8 @@ fn what_a_database_refuses_is_said_in_one_line() {
             .arg(&data)
             .env("CUPEL_STORE", store);
         let (code, out, err) = run(&mut command);
-        assert_eq!((code, out.as_str()), (75, ""), "{err}");
+        assert_eq!((code, out.as_str()), (wanted, ""), "{err}");
+        assert_eq!(err.lines().count(), 1, "{err}");
         err
     };
     for (store, says) in [
@@ -250,16 +251,25 @@ fn what_a_database_refuses_is_said_in_one_line() {
             "Connection refused",
         ),
     ] {
-        let said = refused(store);
+        let said = refused(store, 75);
         assert!(
             said.contains(says) && !said.contains("secret"),
             "{says}: {said}"
         );
     }
     sql("CREATE TABLE _sqlx_migrations (of_something_else integer)");
-    let said = refused(format!("postgres://cupel@{place}/{name}"));
+    let said = refused(format!("postgres://cupel@{place}/{name}"), 78);
     assert!(said.contains("migrations of something else"), "{said}");
     sql("DROP TABLE _sqlx_migrations; CREATE TABLE hits (of_something_else integer)");
-    let said = refused(format!("postgres://cupel@{place}/{name}"));
+    let said = refused(format!("postgres://cupel@{place}/{name}"), 78);
     assert!(said.contains("tables of something else"), "{said}");
+    sql("DROP TABLE hits; CREATE SCHEMA old");
+    let old = "RETURNS text AS $$ SELECT '120009' $$ LANGUAGE sql";
+    sql(&format!("CREATE FUNCTION old.current_setting(text) {old}"));
+    sql(&format!(
+        "ALTER DATABASE {name} SET search_path = old, pg_catalog, public"
+    ));
+    let said = refused(format!("postgres://cupel@{place}/{name}"), 78);
+    let says = "too old: version 120009, 130000 at least";
+    assert!(said.contains(says), "{said}");
 }

@@ -11,18 +11,23 @@ use crate::domain::record::Hit;
 use crate::domain::time::Micros;
 
 use super::super::events::StoredHit;
+use super::super::inbox::{
+    ACCEPTED, Arrival, Arrived, HIT, write_accepted, write_hit as hit_record,
+};
 use super::super::ingest::{
-    Ingest, MOVE_POSITION, Revision, StoredSums, SumKey, UniqueKey, claimed, recipient, target,
+    Ingest, Moved, Revision, StoredSums, SumKey, UniqueKey, claimed, recipient, target,
 };
 use super::super::messages::MessageState;
 use super::super::sql::Row;
-use super::super::{StoreError, signed};
+use super::super::{StoreError, narrow, signed};
 use super::copy::Rows;
 use super::held::{Held, ask};
+use super::leases::next_turn;
 
 /// Bytes of a hit in COPY, about.
 const HIT_BYTES: usize = 280;
 const ACT_BYTES: usize = 110;
+const SHIPPED_BYTES: usize = 180;
 
 /// Longest that one transaction may take; a server that hangs is away.
 const INGEST_MAX: Duration = Duration::from_secs(60);
@@ -36,31 +41,37 @@ pub(in crate::store) async fn ingest(writer: &PgPool, all: &Ingest) -> Result<()
 async fn write(writer: &PgPool, all: &Ingest) -> Result<(), StoreError> {
     let mut held = Held::begin(writer).await?;
     let on = held.on()?;
-    move_position(on, all).await?;
-    let edge = edge(all.edge)?;
+    let mut edge = 0;
+    if let Some(journal) = &all.journal {
+        edge = narrow(journal.edge, "edge")?;
+        move_position(on, edge, journal).await?;
+    }
+    if let Some(lease) = &all.lease {
+        next_turn(on, lease).await?;
+    }
     insert_texts(on, &all.texts).await?;
-    copy_hits(on, edge, &all.hits).await?;
+    copy_hits(on, &all.hits).await?;
     copy_acts(on, edge, &all.acts).await?;
-    revise(on, edge, &all.revisions).await?;
+    copy_shipped(on, &all.shipped).await?;
+    revise(on, &all.revisions).await?;
     upsert_messages(on, &all.messages).await?;
     add_sums(on, &all.sums).await?;
     add_uniques(on, &all.uniques).await?;
     Ok(held.commit().await?)
 }
 
-fn edge(row: i64) -> Result<i32, StoreError> {
-    super::super::narrow(row, "edge")
-}
-
 /// First of all: another settler waits here, and finds that it comes too late.
-async fn move_position(on: &mut PgConnection, all: &Ingest) -> Result<(), StoreError> {
-    let moved = sqlx::query(MOVE_POSITION)
-        .bind(edge(all.edge)?)
+async fn move_position(on: &mut PgConnection, edge: i32, all: &Moved) -> Result<(), StoreError> {
+    const SQL: &str = "UPDATE positions SET sequence = $2,
+            shipped_to = CASE WHEN $3 = 0 THEN shipped_to ELSE $3 END,
+            seen_at = CASE WHEN $5 THEN cupel_now() ELSE 0 END
+        WHERE edge = $1 AND sequence = $4";
+    let moved = sqlx::query(SQL)
+        .bind(edge)
         .bind(signed(all.to.sequence))
-        .bind(signed(all.to.settled_sequence))
-        .bind(all.to.settled_to.get())
+        .bind(all.shipped_to.get())
         .bind(signed(all.from.sequence))
-        .bind(signed(all.from.settled_sequence))
+        .bind(all.waited_for)
         .execute(on)
         .await?;
     all.moved(moved.rows_affected())
@@ -80,7 +91,7 @@ async fn insert_texts(on: &mut PgConnection, texts: &[(u64, Vec<u8>)]) -> Result
     Ok(())
 }
 
-async fn copy_hits(on: &mut PgConnection, edge: i32, hits: &[StoredHit]) -> Result<(), StoreError> {
+async fn copy_hits(on: &mut PgConnection, hits: &[(i64, StoredHit)]) -> Result<(), StoreError> {
     const SQL: &str = "COPY hits (at, sequence, facts, minted_at, agent, headers, source, campaign,
         link, number, asn, edge, ruleset, lists, lists_version, revision, score, kind, method,
         protocol, answer, level, token, flags, class, prefix, claimed)
@@ -89,8 +100,8 @@ async fn copy_hits(on: &mut PgConnection, edge: i32, hits: &[StoredHit]) -> Resu
         return Ok(());
     }
     let mut rows = Rows::with_room(hits.len(), HIT_BYTES);
-    for stored in hits {
-        write_hit(&mut rows, edge, stored);
+    for (edge, stored) in hits {
+        write_hit(&mut rows, narrow(*edge, "edge")?, stored);
     }
     rows.copy(on, SQL).await
 }
@@ -161,22 +172,49 @@ async fn copy_acts(
     rows.copy(on, SQL).await
 }
 
-/// Moves the judgements in force aside, and puts others in their place. The time names the
-/// partition.
-async fn revise(on: &mut PgConnection, edge: i32, all: &[Revision]) -> Result<(), StoreError> {
-    const KEEP: &str = "INSERT INTO judgements
-            (edge, sequence, ruleset, revision, facts, score, class, replaced_at)
-        SELECT h.edge, h.sequence, h.ruleset, h.revision, h.facts, h.score, h.class, new.at
-        FROM unnest($2::bigint[], $3::bigint[], $4::bigint[]) AS new (sequence, hit_at, at)
-        JOIN hits h ON h.edge = $1 AND h.sequence = new.sequence AND h.at = new.hit_at";
-    const REPLACE: &str = "UPDATE hits h SET facts = new.facts, score = new.score,
-            class = new.class, ruleset = new.ruleset, revision = h.revision + 1
-        FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[], $6::smallint[],
-            $7::integer[]) AS new (sequence, hit_at, facts, score, class, ruleset)
-        WHERE h.edge = $1 AND h.sequence = new.sequence AND h.at = new.hit_at";
+async fn copy_shipped(on: &mut PgConnection, all: &[Arrival]) -> Result<(), StoreError> {
+    const SQL: &str = "COPY inbox (sequence, source, edge, shard, kind, record)
+        FROM STDIN (FORMAT binary)";
     if all.is_empty() {
         return Ok(());
     }
+    let mut rows = Rows::with_room(all.len(), SHIPPED_BYTES);
+    for arrival in all {
+        let (kind, source, record) = match &arrival.what {
+            Arrived::Hit(stored) => (HIT, stored.source, hit_record(stored)),
+            Arrived::Accepted(accepted) => (ACCEPTED, None, write_accepted(accepted)),
+        };
+        rows.row(6)
+            .int8(signed(arrival.sequence))
+            .int8_or_null(source.map(signed))
+            .int4(narrow(arrival.edge, "edge")?)
+            .int2(i16::from(arrival.shard().get()))
+            .int2(kind)
+            .bytes(&record);
+    }
+    rows.copy(on, SQL).await
+}
+
+/// Moves the judgements in force aside, and puts others in their place. The time names the
+/// partition.
+async fn revise(on: &mut PgConnection, all: &[Revision]) -> Result<(), StoreError> {
+    const KEEP: &str = "INSERT INTO judgements
+            (edge, sequence, ruleset, revision, facts, score, class, replaced_at)
+        SELECT h.edge, h.sequence, h.ruleset, h.revision, h.facts, h.score, h.class, new.at
+        FROM unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bigint[])
+            AS new (edge, sequence, hit_at, at)
+        JOIN hits h ON h.edge = new.edge AND h.sequence = new.sequence AND h.at = new.hit_at";
+    const REPLACE: &str = "UPDATE hits h SET facts = new.facts, score = new.score,
+            class = new.class, ruleset = new.ruleset, revision = h.revision + 1
+        FROM unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[],
+            $6::smallint[], $7::integer[])
+            AS new (edge, sequence, hit_at, facts, score, class, ruleset)
+        WHERE h.edge = new.edge AND h.sequence = new.sequence AND h.at = new.hit_at";
+    if all.is_empty() {
+        return Ok(());
+    }
+    let edges = all.iter().map(|new| narrow(new.edge, "edge"));
+    let edges: Vec<i32> = edges.collect::<Result<_, _>>()?;
     let sequences: Vec<_> = all.iter().map(|new| signed(new.sequence)).collect();
     let hits_at: Vec<_> = all.iter().map(|new| new.hit_at.get()).collect();
     let at: Vec<_> = all.iter().map(|new| new.at.get()).collect();
@@ -187,14 +225,14 @@ async fn revise(on: &mut PgConnection, edge: i32, all: &[Revision]) -> Result<()
     let classes: Vec<_> = all.iter().map(class).collect();
     let rulesets: Vec<_> = all.iter().map(|new| i32::from(new.ruleset.0)).collect();
     sqlx::query(KEEP)
-        .bind(edge)
+        .bind(edges.as_slice())
         .bind(sequences.as_slice())
         .bind(hits_at.as_slice())
         .bind(at)
         .execute(&mut *on)
         .await?;
     sqlx::query(REPLACE)
-        .bind(edge)
+        .bind(edges)
         .bind(sequences)
         .bind(hits_at)
         .bind(facts)

@@ -5,6 +5,9 @@ mod copy;
 mod held;
 mod ingest;
 mod insert;
+mod leases;
+mod nodes;
+mod shared;
 
 use std::time::Duration;
 
@@ -17,6 +20,7 @@ use tokio::time::timeout;
 use crate::domain::time::Micros;
 
 use super::connections::Pool;
+use super::follow::Following;
 use super::schema::refused;
 use super::sql::{Query, Sql, within};
 use super::{Store, StoreError};
@@ -24,6 +28,8 @@ use super::{Store, StoreError};
 pub(super) use held::{Held, ask};
 pub(super) use ingest::{ingest, message_states};
 pub(super) use insert::insert;
+pub use nodes::Node;
+pub use shared::{EdgeState, Shared};
 
 const READERS_MAX: u32 = 4;
 const WRITERS_MAX: u32 = 4;
@@ -48,15 +54,7 @@ pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 /// Connects to the database of this URL, and brings its schema up to date; with what the days
 /// around `now` need.
 pub(super) async fn open(url: &str, now: Option<Micros>) -> Result<Store, StoreError> {
-    let options: PgConnectOptions = url.parse()?;
-    let options = options
-        .application_name("cupel")
-        // What a commit answered survives a power cut, whatever the server's default.
-        .options([("synchronous_commit", "on")])
-        // What is asked for in an order is along an index. Without statistics of a campaign that is
-        // new, PostgreSQL would rather read all of it and sort, for every page.
-        .options([("enable_sort", "off"), ("enable_incremental_sort", "off")])
-        .options([("jit", "off")]);
+    let options = options(url)?;
     // A pool goes on trying, and says in the end that it took too long: this says why.
     let mut first = within(options.connect()).await?;
     check_version(&mut first).await?;
@@ -64,7 +62,9 @@ pub(super) async fn open(url: &str, now: Option<Micros>) -> Result<Store, StoreE
         return Err(StoreError::Foreign { what });
     }
     within(first.close()).await?;
-    let writer = pool(WRITERS_MAX).connect_with(options.clone()).await?;
+    let writer = pool(WRITERS_MAX)
+        .connect_with(mortal(options.clone()))
+        .await?;
     let migrated = timeout(MIGRATE_MAX, MIGRATIONS.run(&writer)).await;
     let migrated = migrated.map_err(|_| StoreError::Unavailable(sqlx::Error::PoolTimedOut))?;
     migrated.map_err(|error| refused(error, &MIGRATIONS))?;
@@ -75,20 +75,46 @@ pub(super) async fn open(url: &str, now: Option<Micros>) -> Result<Store, StoreE
         tracing::warn!(%error, "store: a partition could not be made");
     }
     // Nobody waits longer for an answer, so that none is worked on for longer.
+    let following = Following::begin(&writer, pool(1).connect_lazy_with(options.clone())).await?;
     let readers = options.options([("statement_timeout", "5000")]);
     let readers = pool(READERS_MAX).connect_lazy_with(readers);
     Ok(Store {
         readers: Pool::Postgres(readers),
         writer: Pool::Postgres(writer),
         file: None,
+        following: Some(following),
     })
+}
+
+fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
+    let options: PgConnectOptions = url.parse()?;
+    Ok(options
+        .application_name("cupel")
+        // What a commit answered survives a power cut, whatever the server's default.
+        .options([("synchronous_commit", "on")])
+        // What is asked for in an order is along an index. Without statistics of a campaign that is
+        // new, PostgreSQL would rather read all of it and sort, for every page.
+        .options([("enable_sort", "off"), ("enable_incremental_sort", "off")])
+        .options([("jit", "off")]))
+}
+
+/// Whoever vanishes in the middle of a transaction, with its machine or its network, keeps nobody
+/// from what it has locked.
+fn mortal(options: PgConnectOptions) -> PgConnectOptions {
+    options
+        .options([("idle_in_transaction_session_timeout", "10000")])
+        .options([
+            ("tcp_keepalives_idle", "5"),
+            ("tcp_keepalives_interval", "2"),
+        ])
+        .options([("tcp_keepalives_count", "3"), ("tcp_user_timeout", "10000")])
 }
 
 /// A connection to the database of this URL that makes and migrates nothing; `None` if nothing of
 /// ours is there.
 pub(super) async fn peek(url: &str) -> Result<Option<Pool>, StoreError> {
     const THERE: &str = "SELECT to_regclass('positions') IS NOT NULL";
-    let options: PgConnectOptions = url.parse()?;
+    let options = options(url)?;
     within(within(options.connect()).await?.close()).await?;
     let pool = pool(1).connect_with(options).await?;
     let there: bool = within(sqlx::query_scalar(THERE).fetch_one(&pool)).await?;

@@ -10,7 +10,8 @@ use crate::domain::time::Micros;
 
 use super::super::events::StoredHit;
 use super::super::ingest::{
-    Ingest, MOVE_POSITION, Revision, StoredSums, SumKey, UniqueKey, claimed, recipient, target,
+    Ingest, MOVE_POSITION, Moved, Revision, StoredSums, SumKey, UniqueKey, claimed, recipient,
+    target,
 };
 use super::super::messages::MessageState;
 use super::super::{StoreError, signed};
@@ -21,20 +22,23 @@ const ROWS_MAX: usize = 500;
 /// Writes everything or nothing.
 pub(in crate::store) async fn ingest(writer: &SqlitePool, all: &Ingest) -> Result<(), StoreError> {
     let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-    move_position(&mut transaction, all).await?;
+    if let Some(journal) = &all.journal {
+        move_position(&mut transaction, journal).await?;
+    }
     if commits_position_apart() {
         transaction.commit().await?;
         transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
     }
+    let edge = all.journal.map_or(0, |journal| journal.edge);
     insert_texts(&mut transaction, &all.texts).await?;
     for rows in all.hits.chunks(ROWS_MAX) {
-        insert_hits(&mut transaction, all.edge, rows).await?;
+        insert_hits(&mut transaction, rows).await?;
     }
     for (sequence, act) in &all.acts {
-        insert_act(&mut transaction, all.edge, *sequence, act).await?;
+        insert_act(&mut transaction, edge, *sequence, act).await?;
     }
     for rows in all.revisions.chunks(ROWS_MAX) {
-        revise(&mut transaction, all.edge, rows).await?;
+        revise(&mut transaction, edge, rows).await?;
     }
     for rows in all.messages.chunks(ROWS_MAX) {
         upsert_messages(&mut transaction, rows).await?;
@@ -49,7 +53,7 @@ pub(in crate::store) async fn ingest(writer: &SqlitePool, all: &Ingest) -> Resul
     Ok(())
 }
 
-async fn move_position(on: &mut SqliteConnection, all: &Ingest) -> Result<(), StoreError> {
+async fn move_position(on: &mut SqliteConnection, all: &Moved) -> Result<(), StoreError> {
     let moved = sqlx::query(MOVE_POSITION)
         .bind(all.edge)
         .bind(signed(all.to.sequence))
@@ -98,19 +102,18 @@ pub(super) fn statement(begin: &str, values: usize, rows: usize, end: &str) -> S
 
 async fn insert_hits(
     on: &mut SqliteConnection,
-    edge: i64,
-    rows: &[StoredHit],
+    rows: &[(i64, StoredHit)],
 ) -> Result<(), StoreError> {
     const BEGIN: &str = "INSERT INTO hits (edge, sequence, at, kind, method, protocol, answer,
         level, token, flags, campaign, link, minted_at, number, agent, headers, asn, lists,
         lists_version, prefix, source, claimed, facts, ruleset, score, class, revision) VALUES ";
     let mut query = statement(BEGIN, 27, rows.len(), "");
-    for stored in rows {
+    for (edge, stored) in rows {
         let hit = &stored.hit;
         let (campaign, link) = target(hit);
         let message = hit.message.map(|(message, _)| message);
         query = query
-            .bind(edge)
+            .bind(*edge)
             .bind(signed(stored.sequence))
             .bind(hit.at.get())
             .bind(hit.kind.code())

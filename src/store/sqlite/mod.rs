@@ -27,6 +27,8 @@ const READERS_MAX: u32 = 4;
 const BUSY_WAIT: Duration = Duration::from_secs(2);
 /// The database within a data directory.
 const NAME: &str = "cupel.sqlite";
+/// Says that there was one once.
+const CREATED: &str = "store-created";
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -66,7 +68,7 @@ impl File {
 pub(super) async fn open(data: &Path) -> Result<Store, StoreError> {
     let io = |error: std::io::Error| StoreError::Unavailable(sqlx::Error::Io(error));
     let path = data.join(NAME);
-    let marker = data.join("store-created");
+    let marker = data.join(CREATED);
     let is_empty = fs::metadata(&path).map_or(true, |about| about.len() == 0);
     if marker.exists() && is_empty {
         return Err(StoreError::Missing { path, marker });
@@ -99,7 +101,21 @@ pub(super) async fn open(data: &Path) -> Result<Store, StoreError> {
         readers: Pool::Sqlite(readers),
         writer: Pool::Sqlite(writer),
         file: Some(File { path, inode }),
+        following: None,
     })
+}
+
+/// Lets a database that is not there any more be forgotten, so that another may take its place.
+pub(super) fn forget(data: &Path) -> Result<(), StoreError> {
+    let io = |error: std::io::Error| StoreError::Unavailable(sqlx::Error::Io(error));
+    let is_empty = fs::metadata(data.join(NAME)).map_or(true, |about| about.len() == 0);
+    if !is_empty {
+        return Ok(());
+    }
+    match fs::remove_file(data.join(CREATED)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Makes an empty file if there is none, for its owner alone.

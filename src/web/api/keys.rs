@@ -6,15 +6,15 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::domain::campaign::TenantId;
 use crate::domain::keys::KeyState;
 use crate::domain::message::decimal;
-use crate::resolve::KeyRing;
+use crate::resolve::{KeyRing, KeyRingError};
 use crate::store::{ApiKey, Scope};
 
 use super::super::Parts;
 use super::super::auth::{IsAdmin, NewKey};
 use super::super::error::WebError;
+use super::super::nodes::{offer_ring, take_ring};
 use super::{body, name};
 
 #[derive(Deserialize)]
@@ -106,7 +106,7 @@ pub(super) async fn rotate(
     _caller: IsAdmin,
     parts: web::Data<Parts>,
 ) -> Result<HttpResponse, WebError> {
-    change(&parts, |ring| ring.rotate().map(|_| ()))
+    change(&parts, |ring| ring.rotate().map(|_| ())).await
 }
 
 /// Moves a key that does not sign to another state.
@@ -119,18 +119,21 @@ pub(super) async fn set_state(
     let State { state } = body(payload).await?;
     let id = decimal(&id).and_then(|id| u8::try_from(id).ok());
     let id = id.ok_or(WebError::NotFound("key"))?;
-    change(&parts, |ring| ring.set_state(id, state))
+    change(&parts, |ring| ring.set_state(id, state)).await
 }
 
-fn change(
+async fn change(
     parts: &Parts,
-    with: impl FnOnce(&mut KeyRing) -> Result<(), crate::resolve::KeyRingError>,
+    with: impl FnOnce(&mut KeyRing) -> Result<(), KeyRingError>,
 ) -> Result<HttpResponse, WebError> {
-    let mut ring = parts
-        .key_ring
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    with(&mut ring)?;
-    parts.catalogue.set_keys(ring.derive(&[TenantId::FIRST]));
-    Ok(HttpResponse::Ok().json(shown(&ring)))
+    let _turn = parts.edits.lock().await;
+    let ring = parts.key_ring.lock();
+    let mut next = ring.unwrap_or_else(PoisonError::into_inner).clone();
+    with(&mut next)?;
+    if parts.config.store.is_some() {
+        offer_ring(&*parts.store()?, &mut next).await?;
+    }
+    let answer = shown(&next);
+    take_ring(parts, next, true)?;
+    Ok(HttpResponse::Ok().json(answer))
 }

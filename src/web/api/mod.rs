@@ -6,6 +6,7 @@ mod events;
 mod keys;
 mod links;
 mod mint;
+mod nodes;
 mod probes;
 mod raw_body;
 mod rewrite;
@@ -20,7 +21,7 @@ use crate::domain::campaign::{CampaignId, TenantId};
 use crate::domain::destination::Destination;
 use crate::domain::time::Micros;
 use crate::resolve::{Change, TakeOver};
-use crate::store::{CampaignRow, LinkRow, ShortLinkRow, Store, StoreError};
+use crate::store::{CampaignRow, Changed, LinkRow, ShortLinkRow, Store, StoreError};
 
 use super::Parts;
 use super::error::{WebError, wrong_method};
@@ -92,6 +93,8 @@ pub(super) fn routes(routes: &mut web::ServiceConfig) {
                 .route(get().to(keys::list)),
         )
         .service(at("/keys/{id}/revoke").route(post().to(keys::revoke)))
+        .service(at("/nodes").route(get().to(nodes::list)))
+        .service(at("/nodes/{id}/forget").route(post().to(nodes::forget)))
         .service(at("/key-ring").route(get().to(keys::ring)))
         .service(at("/key-ring/rotate").route(post().to(keys::rotate)))
         .service(at("/key-ring/{id}").route(patch().to(keys::set_state)));
@@ -324,4 +327,12 @@ pub(super) async fn stored_catalogue(
         rows.iter().map(short_links::change).for_each(&mut take);
     }
     Ok(())
+}
+
+/// Puts rows into force that another node has changed.
+pub(super) fn take_changed(parts: &Parts, changed: &Changed) {
+    let campaigns = changed.campaigns.iter().map(campaigns::change);
+    let links = changed.links.iter().map(links::change);
+    let short_links = changed.short_links.iter().map(short_links::change);
+    publish(parts, campaigns.chain(links).chain(short_links).collect());
 }
