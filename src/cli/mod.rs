@@ -6,6 +6,7 @@
 )]
 
 mod ask;
+mod backup;
 mod campaign;
 mod completions;
 mod config;
@@ -86,6 +87,7 @@ enum Command {
     /// List the processes that share a store; forget one that will not come back
     #[command(visible_alias = "node")]
     Nodes(nodes::Nodes),
+    Backup(backup::Backup),
     Migrate(migrate::Migrate),
     Copy(copy::Copy),
     /// Build the network table from public data
@@ -132,6 +134,7 @@ pub fn run() -> ExitCode {
         Command::Keys(command) => command.run(),
         Command::Journal(command) => command.run(),
         Command::Nodes(command) => command.run(),
+        Command::Backup(command) => command.run(),
         Command::Migrate(command) => command.run(),
         Command::Copy(command) => command.run(),
         Command::Geoip(command) => command.run(),

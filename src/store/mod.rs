@@ -1,6 +1,7 @@
 //! The store: SQL and nothing but. Methods are grouped by topic, one file each; what they ask is
 //! written for both databases side by side (`sql.rs`).
 
+mod backup;
 mod campaigns;
 mod connections;
 mod copying;
@@ -33,6 +34,7 @@ use follow::Following;
 use sql::{Query, Sql};
 use sqlite::File;
 
+pub use backup::{Page, Restoring, Snapshot};
 pub use campaigns::{CampaignEdit, CampaignRow};
 pub use copying::{Copied, copy};
 pub use edges::Position;

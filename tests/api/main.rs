@@ -16,6 +16,7 @@
 mod harness;
 
 mod acme;
+mod backup;
 mod bad_input;
 mod campaigns;
 mod cluster;
