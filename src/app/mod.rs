@@ -263,14 +263,16 @@ impl App {
             serving();
         });
         stop.wait().await;
-        stop_listening(&parts, readers, handles, &closing).await;
+        stop_accepting(&parts, readers).await;
+        // Before the workers: a connection to a database server ends with the worker that made it.
+        let mut settled = settling.await.context("settling");
+        let kept = keeping.end().await;
+        stop_workers(handles, &closing).await;
         let ended = match public {
             Some(public) => public.await,
             None => Ok(Ok(())),
         };
         let ended_too = control.await;
-        let kept = keeping.end().await;
-        let mut settled = settling.await.context("settling");
         let written = journal.stop();
         if let Ok(settler) = &mut settled {
             last_settle(&parts, settler).await;
@@ -326,20 +328,19 @@ fn base_url(config: &Config, listeners: &Listeners) -> String {
 }
 
 /// Says that the server stops, for as long as a load balancer needs to look elsewhere; then takes
-/// no more connections, and hears out those that were taken: the workers drop what still waits for
-/// them when they are told to stop, and close what has not asked yet.
-async fn stop_listening(
-    parts: &Parts,
-    readers: Option<ServerHandle>,
-    all: Vec<ServerHandle>,
-    closing: &Stop,
-) {
+/// no more connections, and hears out those that were taken.
+async fn stop_accepting(parts: &Parts, readers: Option<ServerHandle>) {
     parts.stopping.store(true, Ordering::Relaxed);
     if let Some(readers) = readers {
         rt::time::sleep(parts.config.http.drain).await;
         readers.pause().await;
         rt::time::sleep(LAST_WORDS).await;
     }
+}
+
+/// The workers drop what still waits for them when they are told to stop, and close what has not
+/// asked yet.
+async fn stop_workers(all: Vec<ServerHandle>, closing: &Stop) {
     closing.ask();
     // Told at once, so that `http.stop_seconds_max` is over for both at the same time.
     let stopping: Vec<_> = all.iter().map(|handle| handle.stop(true)).collect();
