@@ -200,23 +200,29 @@ fn a_copy_that_is_killed_goes_on_where_it_was() {
             .unwrap();
         std::thread::sleep(Duration::from_millis(20 + 15 * kills));
         if child.try_wait().unwrap().is_some() {
-            break child.wait_with_output().unwrap();
+            let ended = child.wait_with_output().unwrap();
+            let err = String::from_utf8_lossy(&ended.stderr);
+            // The one before may have been killed when all was done and nothing said.
+            let done = err.contains("the database is not empty");
+            assert!(done || ended.status.success(), "{ended:?}");
+            break ended.stdout;
         }
         child.kill().unwrap();
         child.wait().unwrap();
         kills += 1;
     };
-    assert!(said.status.success(), "{said:?}");
     assert!(kills > 2, "killed only {kills} times");
-    let said: Value = serde_json::from_slice(&said.stdout).unwrap();
-    assert_eq!(said["tables"]["hits"], HITS);
-    assert_eq!(said["tables"]["acts"], 18);
 
     // Nothing is lost on the way there and back.
     let back = on_file(&own.path().join("back"));
     let (code, out, err) = run(&mut copy(&to, &back));
     assert_eq!(code, 0, "{err}");
-    assert_eq!(serde_json::from_str::<Value>(&out).unwrap(), said);
+    let copied: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(copied["tables"]["hits"], HITS);
+    assert_eq!(copied["tables"]["acts"], 18);
+    if !said.is_empty() {
+        assert_eq!(serde_json::from_slice::<Value>(&said).unwrap(), copied);
+    }
     let before = server.data.join("cupel.sqlite");
     on_database(
         &own.path().join("back"),
@@ -224,7 +230,7 @@ fn a_copy_that_is_killed_goes_on_where_it_was() {
             "ATTACH '{}' AS before;
             CREATE TABLE left_over (n INTEGER NOT NULL CHECK (n = 0));{}",
             before.display(),
-            said["tables"]
+            copied["tables"]
                 .as_object()
                 .unwrap()
                 .keys()
