@@ -139,6 +139,8 @@ async fn round(
         metrics::histogram!("cupel_settle_duration_seconds").record(began.elapsed());
         metrics::counter!("cupel_settle_records_total").increment(progress.records);
         metrics::counter!("cupel_settle_revised_total").increment(progress.revised);
+        metrics::counter!("cupel_settle_reopened_total").increment(progress.reopened);
+        metrics::counter!("cupel_settle_neighbours_dropped_total").increment(progress.forgotten);
     }
     let missing = progress.missing;
     metrics::gauge!("cupel_settle_silent_edges").set(f64::from(missing.silent_edges));

@@ -15,6 +15,9 @@ macro_rules! number {
         pub struct $name(NonZeroU32);
 
         impl $name {
+            /// 1, which every numbering begins with.
+            pub const FIRST: Self = Self(NonZeroU32::MIN);
+
             /// The number, unless it is 0.
             #[must_use]
             pub const fn new(number: u32) -> Option<Self> {
@@ -48,11 +51,6 @@ number! {
 number! {
     /// A short link, in store and journal; readers know its code.
     ShortLinkId
-}
-
-impl TenantId {
-    /// The tenant that every installation starts with.
-    pub const FIRST: Self = Self(NonZeroU32::MIN);
 }
 
 coded_enum! {

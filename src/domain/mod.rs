@@ -12,6 +12,7 @@ pub mod id_map;
 pub mod judgement;
 pub mod keys;
 pub mod message;
+pub mod neighbour;
 pub mod network;
 pub mod record;
 pub mod seal;

@@ -2,10 +2,10 @@
 //!
 //! Owns: the signals, the agent lists, the rule sets, the score and the class. A judgement is a
 //! pure function of a request, read-only tables and a rule set, in two steps: `observe` (later
-//! `settle`) turns a hit into facts, one bit each, and `judge` weighs the facts. Facts are
+//! `Around::settle`) turns a hit into facts, one bit each, and `judge` weighs the facts. Facts are
 //! stored, so any rule set can judge any hit again.
 //!
-//! Refuses: I/O, clocks, other hits, and any say in what the reader gets.
+//! Refuses: I/O, clocks, and any say in what the reader gets.
 //!
 //! The score is the sum of log-odds made a chance: `100 * logistic(prior + weights)`, to one
 //! decimal. Below `human_max` a hit is a person's, or a person's through an image proxy; from
@@ -17,13 +17,14 @@ pub mod agent;
 mod agent_lists;
 mod around;
 pub mod claims;
+mod family;
 pub mod headers;
 mod rules;
 pub mod ruleset;
 pub mod signals;
 
 pub use agent::{AgentFacts, AgentKind, Agents};
-pub use around::{Around, settle};
+pub use around::Around;
 pub use headers::Headers;
 pub use ruleset::RuleSet;
 pub use signals::{Observed, SIGNALS, Signal, observe};
@@ -101,6 +102,12 @@ pub fn explain(rules: &RuleSet, kind: HitKind, facts: Facts) -> Explained {
         signals,
         verdict: judge(rules, kind, facts),
     }
+}
+
+/// Names of the signals that hold, in order of `SIGNALS`.
+pub fn signals(facts: Facts) -> impl Iterator<Item = &'static str> {
+    let holds = move |signal: &&Signal| facts.has(signal.bit);
+    SIGNALS.iter().filter(holds).map(|signal| signal.name)
 }
 
 fn signal(bit: usize) -> Option<&'static Signal> {

@@ -98,7 +98,7 @@ impl RuleSet {
         &self.name
     }
 
-    /// Version; name and version together are `default@1`.
+    /// Version; name and version together are such as `default@2`.
     #[must_use]
     pub fn version(&self) -> u32 {
         self.version
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn the_shipped_rule_set_is_whole() {
         let rules = RuleSet::shipped().unwrap();
-        assert_eq!((rules.name(), rules.version()), ("default", 1));
+        assert_eq!((rules.name(), rules.version()), ("default", 2));
         assert!(rules.human_max() < rules.machine_min());
     }
 
@@ -315,7 +315,7 @@ mod tests {
                 "human_max: not between",
             ),
             ("human_max = 50.0", "human_max = \"x\"", "human_max"),
-            ("version = 1", "version = 1\nverison = 2", "verison"),
+            ("version = 2", "version = 2\nverison = 2", "verison"),
             ("name = \"default\"", "name = \"\"", "line 6, name"),
             (
                 "window_seconds = 60",

@@ -1,5 +1,5 @@
 //! The signals: every piece of evidence that a judgement can rest on, each one line here and one
-//! function in `rules/` (or, for what needs time, in `around`). This list is the documentation;
+//! function in `rules/`. This list is the documentation;
 //! docs/judging.md adds evidence and known victims, and a test holds both together.
 //!
 //! A signal is a fact, not an opinion: it holds or it does not, whatever the rule set and, as a
@@ -11,63 +11,13 @@
 //! bit and a new name. Bits 0 to 47 are observed in the request, 48 to 63 are settled.
 
 use super::agent::AgentFacts;
+use super::around::Around;
+pub use super::family::Family;
 use super::headers::Headers;
-use super::rules::{agent, browser, network, request};
+use super::rules::{agent, browser, neighbours, network, request, timing};
 use crate::domain::hit::{HitKind, HttpVersion, Method, Scheme, TokenState};
 use crate::domain::judgement::{Class, Facts};
 use crate::domain::network::NetworkFacts;
-
-/// What a signal is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// Where the request came from.
-    Network,
-    /// What the client calls itself.
-    Agent,
-    /// Whether the request looks as that client's requests look.
-    Headers,
-    /// Whether the client says that nobody has asked for it yet.
-    Speculation,
-    /// The request method.
-    Method,
-    /// The token, and links that nobody can see.
-    Token,
-    /// When it came, against the acceptance of the mail.
-    Timing,
-    /// What else the same message or source did.
-    Neighbours,
-    /// Evidence of a person: its weights are negative.
-    Person,
-}
-
-impl Family {
-    /// The class of a machine that is mainly known by this family.
-    #[must_use]
-    pub const fn class(self) -> Class {
-        match self {
-            Self::Speculation => Class::Prefetch,
-            Self::Network | Self::Token | Self::Timing | Self::Neighbours => Class::Scanner,
-            Self::Agent | Self::Headers | Self::Method => Class::Bot,
-            Self::Person => Class::Suspect,
-        }
-    }
-
-    /// The name in the API and docs.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Network => "network",
-            Self::Agent => "agent",
-            Self::Headers => "headers",
-            Self::Speculation => "speculation",
-            Self::Method => "method",
-            Self::Token => "token",
-            Self::Timing => "timing",
-            Self::Neighbours => "neighbours",
-            Self::Person => "person",
-        }
-    }
-}
 
 /// Everything that a request shows at the edge.
 #[derive(Clone, Copy, Debug)]
@@ -105,11 +55,28 @@ pub struct Signal {
     pub family: Family,
     /// Class of a machine for which this is the strongest evidence: the family's, mostly.
     pub class: Class,
-    /// How it is observed in a request; `None` if it is settled later.
-    pub rule: Option<fn(&Observed) -> bool>,
+    /// How it is found out.
+    pub rule: Rule,
+}
+
+/// How a signal is found out.
+#[derive(Clone, Copy, Debug)]
+pub enum Rule {
+    /// In the request, at the edge.
+    Observed(fn(&Observed<'_>) -> bool),
+    /// From what came around it, at settling.
+    Settled(fn(&Around<'_>) -> bool),
 }
 
 impl Signal {
+    /// Its rule, if it is settled.
+    pub(super) fn around(&self) -> Option<fn(&Around<'_>) -> bool> {
+        match self.rule {
+            Rule::Settled(holds) => Some(holds),
+            Rule::Observed(_) => None,
+        }
+    }
+
     /// Its fact.
     #[must_use]
     pub const fn fact(self) -> Facts {
@@ -121,52 +88,65 @@ impl Signal {
     }
 }
 
-const fn seen(bit: u8, name: &'static str, family: Family, rule: fn(&Observed) -> bool) -> Signal {
+const fn signal(bit: u8, name: &'static str, family: Family, rule: Rule) -> Signal {
     Signal {
         bit,
         name,
         family,
         class: family.class(),
-        rule: Some(rule),
+        rule,
     }
 }
 
-const fn settled(bit: u8, name: &'static str, family: Family) -> Signal {
-    Signal {
-        bit,
-        name,
-        family,
-        class: family.class(),
-        rule: None,
-    }
+const fn seen(
+    bit: u8,
+    name: &'static str,
+    family: Family,
+    rule: fn(&Observed<'_>) -> bool,
+) -> Signal {
+    signal(bit, name, family, Rule::Observed(rule))
 }
 
-/// `net.certain_scanner`, which other rules read.
+const fn settled(
+    bit: u8,
+    name: &'static str,
+    family: Family,
+    rule: fn(&Around<'_>) -> bool,
+) -> Signal {
+    signal(bit, name, family, Rule::Settled(rule))
+}
+
+/// Bits that other rules read, by the names of their signals.
 pub(super) const NET_CERTAIN: u8 = 0;
-/// `net.email_security`.
 pub(super) const NET_EMAIL_SECURITY: u8 = 1;
-/// `net.hosting`.
 pub(super) const NET_HOSTING: u8 = 2;
-/// `net.mail_provider`.
 pub(super) const NET_MAIL_PROVIDER: u8 = 3;
-/// `net.image_proxy`.
 pub(super) const NET_IMAGE_PROXY: u8 = 4;
-/// `ua.image_proxy`.
+pub(super) const NET_PRIVACY_RELAY: u8 = 5;
+pub(super) const NET_HUMAN_EGRESS: u8 = 6;
 pub(super) const UA_IMAGE_PROXY: u8 = 8;
-/// `unsubscribe.one_click`.
+pub(super) const UA_LIBRARY: u8 = 13;
+pub(super) const UA_HEADLESS: u8 = 14;
+pub(super) const UA_SECURITY_SCANNER: u8 = 15;
+pub(super) const UA_MAIL_CLIENT: u8 = 18;
+pub(super) const HINT_PLATFORM: u8 = 28;
+pub(super) const HINT_VERSION: u8 = 30;
+pub(super) const HINT_FOREIGN: u8 = 32;
+pub(super) const HINT_HEADLESS: u8 = 33;
+pub(super) const SEC_PURPOSE: u8 = 36;
+pub(super) const LEGACY_PURPOSE: u8 = 37;
+pub(super) const METHOD_HEAD: u8 = 38;
+pub(super) const METHOD_OTHER: u8 = 39;
 pub(super) const ONE_CLICK: u8 = 40;
-/// `time.before_accept`.
-pub(super) const TIME_BEFORE_ACCEPT: u8 = 48;
-/// `time.at_accept`.
-pub(super) const TIME_AT_ACCEPT: u8 = 49;
-/// `time.window`.
-pub(super) const TIME_WINDOW: u8 = 50;
-/// `time.cloud_window`.
-pub(super) const TIME_CLOUD_WINDOW: u8 = 51;
+pub(super) const DAMAGED_TOKEN: u8 = 41;
+pub(super) const HONEYPOT: u8 = 42;
+
+/// Bits of the settled signals: what a new settling decides afresh.
+pub(super) const SETTLED: u64 = !0 << 48;
 
 /// Every signal, in order of its bit. The bits left out are free.
 pub const SIGNALS: &[Signal] = {
-    use Family::{Agent, Headers, Method, Network, Person, Speculation, Timing, Token};
+    use Family::{Agent, Headers, Method, Neighbours, Network, Person, Speculation, Timing, Token};
     &[
         seen(
             NET_CERTAIN,
@@ -193,53 +173,147 @@ pub const SIGNALS: &[Signal] = {
             Network,
             network::image_proxy,
         ),
-        seen(5, "net.privacy_relay", Person, network::privacy_relay),
-        seen(6, "net.human_egress", Person, network::human_egress),
+        seen(
+            NET_PRIVACY_RELAY,
+            "net.privacy_relay",
+            Person,
+            network::privacy_relay,
+        ),
+        seen(
+            NET_HUMAN_EGRESS,
+            "net.human_egress",
+            Person,
+            network::human_egress,
+        ),
         seen(UA_IMAGE_PROXY, "ua.image_proxy", Agent, agent::image_proxy),
         seen(9, "ua.apple_prefetch", Agent, agent::apple_prefetch).says(Class::Prefetch),
         seen(10, "ua.gmail_prefetch", Agent, agent::gmail_prefetch).says(Class::Prefetch),
         seen(11, "ua.previewer", Agent, agent::previewer),
         seen(12, "ua.declared_bot", Agent, agent::declared_bot),
-        seen(13, "ua.library", Agent, agent::library),
-        seen(14, "ua.headless", Agent, agent::headless),
-        seen(15, "ua.security_scanner", Agent, agent::security_scanner).says(Class::Scanner),
+        seen(UA_LIBRARY, "ua.library", Agent, agent::library),
+        seen(UA_HEADLESS, "ua.headless", Agent, agent::headless),
+        seen(
+            UA_SECURITY_SCANNER,
+            "ua.security_scanner",
+            Agent,
+            agent::security_scanner,
+        )
+        .says(Class::Scanner),
         seen(16, "ua.empty", Agent, agent::empty),
         seen(17, "ua.odd_shape", Agent, agent::odd_shape),
-        seen(18, "ua.mail_client", Person, agent::mail_client),
+        seen(UA_MAIL_CLIENT, "ua.mail_client", Person, agent::mail_client),
         seen(19, "ua.stale_chrome", Agent, agent::stale_chrome).says(Class::Scanner),
         seen(20, "ua.full_version", Agent, agent::full_version).says(Class::Scanner),
         seen(24, "hdr.missing_fetch", Headers, browser::missing_fetch),
         seen(25, "hdr.not_navigation", Headers, browser::not_navigation),
         seen(26, "hdr.accept", Headers, browser::accept),
         seen(27, "hdr.no_language", Headers, browser::no_language),
-        seen(28, "hdr.hint_platform", Headers, browser::hint_platform),
-        seen(29, "hdr.hint_mobile", Headers, browser::hint_mobile),
-        seen(30, "hdr.hint_version", Headers, browser::hint_version),
-        seen(31, "hdr.hint_brands", Headers, browser::hint_brands),
-        seen(32, "hdr.hint_foreign", Headers, browser::hint_foreign),
-        seen(33, "hdr.hint_headless", Headers, browser::hint_headless),
-        seen(34, "hdr.hint_missing", Headers, browser::hint_missing),
-        seen(36, "spec.sec_purpose", Speculation, request::sec_purpose),
         seen(
-            37,
+            HINT_PLATFORM,
+            "hdr.hint_platform",
+            Headers,
+            browser::hint_platform,
+        ),
+        seen(29, "hdr.hint_mobile", Headers, browser::hint_mobile),
+        seen(
+            HINT_VERSION,
+            "hdr.hint_version",
+            Headers,
+            browser::hint_version,
+        ),
+        seen(31, "hdr.hint_brands", Headers, browser::hint_brands),
+        seen(
+            HINT_FOREIGN,
+            "hdr.hint_foreign",
+            Headers,
+            browser::hint_foreign,
+        ),
+        seen(
+            HINT_HEADLESS,
+            "hdr.hint_headless",
+            Headers,
+            browser::hint_headless,
+        ),
+        seen(34, "hdr.hint_missing", Headers, browser::hint_missing),
+        seen(35, "hdr.no_activation", Headers, browser::no_activation),
+        seen(
+            SEC_PURPOSE,
+            "spec.sec_purpose",
+            Speculation,
+            request::sec_purpose,
+        ),
+        seen(
+            LEGACY_PURPOSE,
             "spec.legacy_purpose",
             Speculation,
             request::legacy_purpose,
         ),
-        seen(38, "method.head", Method, request::head),
-        seen(39, "method.other", Method, request::other_method),
+        seen(METHOD_HEAD, "method.head", Method, request::head),
+        seen(METHOD_OTHER, "method.other", Method, request::other_method),
         seen(
             ONE_CLICK,
             "unsubscribe.one_click",
             Person,
             request::one_click,
         ),
-        seen(41, "token.damaged", Token, request::damaged_token),
-        seen(42, "token.honeypot", Token, request::honeypot),
-        settled(TIME_BEFORE_ACCEPT, "time.before_accept", Timing),
-        settled(TIME_AT_ACCEPT, "time.at_accept", Timing),
-        settled(TIME_WINDOW, "time.window", Timing),
-        settled(TIME_CLOUD_WINDOW, "time.cloud_window", Timing),
+        seen(
+            DAMAGED_TOKEN,
+            "token.damaged",
+            Token,
+            request::damaged_token,
+        ),
+        seen(HONEYPOT, "token.honeypot", Token, request::honeypot),
+        settled(48, "time.before_accept", Timing, timing::before_accept),
+        settled(49, "time.at_accept", Timing, timing::at_accept),
+        settled(50, "time.window", Timing, timing::window),
+        settled(51, "time.cloud_window", Timing, timing::cloud_window),
+        settled(52, "near.burst", Neighbours, neighbours::burst),
+        settled(53, "near.rapid", Neighbours, neighbours::rapid),
+        settled(54, "near.cloud_pair", Neighbours, neighbours::cloud_pair),
+        settled(55, "near.most_links", Neighbours, neighbours::most_links),
+        settled(56, "near.all_links", Neighbours, neighbours::all_links),
+        settled(
+            57,
+            "near.changing_headers",
+            Neighbours,
+            neighbours::changing_headers,
+        ),
+        settled(
+            58,
+            "near.marked_source",
+            Neighbours,
+            neighbours::marked_source,
+        ),
+        settled(
+            59,
+            "near.many_networks",
+            Neighbours,
+            neighbours::many_networks,
+        ),
+        settled(
+            60,
+            "near.taking_turns",
+            Neighbours,
+            neighbours::taking_turns,
+        ),
+        settled(
+            61,
+            "near.beside_person",
+            Neighbours,
+            neighbours::beside_person,
+        ),
+        settled(
+            62,
+            "near.open_of_scan",
+            Neighbours,
+            neighbours::open_of_scan,
+        ),
+        settled(
+            63,
+            "near.mail_client_there",
+            Person,
+            neighbours::mail_client_there,
+        ),
     ]
 };
 
@@ -254,7 +328,7 @@ pub fn by_name(name: &str) -> Option<&'static Signal> {
 pub fn observe(observed: &Observed) -> Facts {
     SIGNALS
         .iter()
-        .filter(|signal| signal.rule.is_some_and(|holds| holds(observed)))
+        .filter(|signal| matches!(signal.rule, Rule::Observed(holds) if holds(observed)))
         .fold(Facts::NONE, |facts, signal| facts.with(signal.bit))
 }
 
@@ -269,7 +343,8 @@ mod tests {
         }
         for signal in SIGNALS {
             assert_eq!(by_name(signal.name).unwrap().bit, signal.bit);
-            assert_eq!(signal.rule.is_none(), signal.bit >= 48, "{}", signal.name);
+            let settled = SETTLED & signal.fact().bits() != 0;
+            assert_eq!(signal.around().is_some(), settled, "{}", signal.name);
         }
     }
 }

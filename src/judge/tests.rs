@@ -11,6 +11,7 @@ const BROWSER: &[(&str, &str)] = &[
     ("accept", "text/html,*/*;q=0.8"),
     ("accept-language", "en"),
     ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-user", "?1"),
     (
         "sec-ch-ua",
         r#""Chromium";v="153", "Not:A-Brand";v="8", "Google Chrome";v="153""#,
@@ -223,7 +224,7 @@ fn what_is_explained_is_what_was_judged() {
 #[test]
 fn a_fact_of_a_newer_version_weighs_nothing() {
     let rules = RuleSet::shipped().unwrap();
-    let unknown = Facts::NONE.with(63);
+    let unknown = Facts::NONE.with(47);
     assert!(explain(&rules, HitKind::Click, unknown).signals.is_empty());
     assert_eq!(
         judge(&rules, HitKind::Click, unknown),

@@ -90,8 +90,13 @@ impl Came {
         }
     }
 
-    /// What is settled here, in the order in which it came.
-    pub(super) fn fold_into(self, fold: &mut Fold<'_>) {
+    /// What is settled here, in the order in which it came, and before it what is due.
+    pub(super) fn fold<'a>(self, mut fold: Fold<'a>, due: Vec<(i64, StoredHit)>) -> Fold<'a> {
+        self.accepted().for_each(|accepted| fold.accept(accepted));
+        for (edge, stored) in due {
+            fold.settle(edge, stored);
+        }
+        fold.judge();
         self.texts.into_iter().for_each(|side| fold.text(side));
         for (sequence, act) in self.acts {
             fold.act(sequence, act);
@@ -101,10 +106,11 @@ impl Came {
                 fold.write(arrival.edge, *stored);
             }
         }
+        fold
     }
 
     /// Acceptances among what is settled here.
-    pub(super) fn accepted(&self) -> impl Iterator<Item = &Accepted> {
+    fn accepted(&self) -> impl Iterator<Item = &Accepted> {
         self.here.iter().filter_map(|arrival| match &arrival.what {
             Arrived::Accepted(accepted) => Some(accepted),
             Arrived::Hit(_) => None,

@@ -158,7 +158,13 @@ impl Connected {
     }
 
     /// What the transaction of this round needs of leases; `None` where there are none.
-    pub(super) fn lease(&self, holder: EdgeId, came: &Came, due: &Due, say: bool) -> Option<Lease> {
+    pub(super) fn lease(
+        &self,
+        holder: EdgeId,
+        came: &Came,
+        due: &Due,
+        say: Option<Micros>,
+    ) -> Option<Lease> {
         let Held::Leased(leased) = &self.held else {
             return None;
         };
@@ -167,11 +173,12 @@ impl Connected {
         touched.sort_unstable();
         touched.dedup();
         // An unreadable row does not say whose it is.
-        let all = say || came.unreadable > 0;
+        let all = say.is_some() || came.unreadable > 0;
         let touches = |shard| all || touched.binary_search(&shard).is_ok();
         let mut lease = leased.lease(holder, touches);
         lease.taken.clone_from(&came.rows);
-        if say && !leased.is_behind() {
+        lease.settled_to = say;
+        if say.is_some() && !leased.is_behind() {
             lease.lanes = self.windows.settled().collect();
         }
         Some(lease)

@@ -1,38 +1,106 @@
 //! Hits folded into rows, sums, unique counts and message states. Pure: what it returns is
 //! written by somebody else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::domain::act::Act;
 use crate::domain::campaign::PrivacyLevel;
-use crate::domain::hit::{Answer, HitKind};
-use crate::domain::judgement::{RuleSetId, Verdict};
+use crate::domain::hit::{Answer, HitKind, Method};
+use crate::domain::judgement::{Facts, RuleSetId, Verdict};
 use crate::domain::message::{MessageId, RecipientKey};
 use crate::domain::record::{Hit, Target};
 use crate::domain::time::Micros;
 use crate::journal::{Accepted, Side};
-use crate::judge::{self, Around, RuleSet};
-use crate::store::{Ingest, MessageState, Revision, StoredHit, StoredSums, SumKey, UniqueKey};
+use crate::judge::{self, RuleSet};
+use crate::store::{
+    Ingest, MessageState, Recent, Revision, StoredHit, StoredSums, SumKey, UniqueKey,
+};
 
+use super::company::{self, Scene};
 use super::{Progress, States};
+
+/// What a round judges by.
+pub(super) struct Round<'a> {
+    pub(super) rules: &'a RuleSet,
+    /// Links of campaigns that a reader can follow.
+    pub(super) links: HashMap<u32, u32>,
+    /// Whether the window of a hit of this time has closed.
+    pub(super) is_due: &'a dyn Fn(Micros) -> bool,
+    /// Up to when windows had closed before.
+    pub(super) settled_before: Micros,
+    pub(super) now: Micros,
+}
+
+impl<'a> Round<'a> {
+    fn scene(&self, message: MessageId, state: &MessageState) -> Scene<'a> {
+        let links = self.links.get(&message.campaign.get());
+        Scene {
+            rules: self.rules,
+            accepted_at: state.accepted_at,
+            message,
+            links: links.copied().unwrap_or(0),
+        }
+    }
+}
 
 /// One round's hits on their way into the store.
 pub(super) struct Fold<'a> {
-    rules: &'a RuleSet,
+    round: Round<'a>,
     states: States,
     touched: BTreeSet<MessageId>,
+    /// Messages with something new for the judgement of their hits.
+    to_judge: BTreeSet<MessageId>,
     sums: BTreeMap<SumKey, StoredSums>,
     uniques: BTreeMap<UniqueKey, (i64, i64)>,
     out: Ingest,
     progress: Progress,
 }
 
-impl<'a> Fold<'a> {
-    pub(super) fn new(rules: &'a RuleSet, states: States) -> Self {
+/// A hit as sums and uniques see it.
+struct Counting {
+    at: Micros,
+    target: (u32, u32),
+    kind: HitKind,
+    method: Method,
+    counted: bool,
+    message: Option<MessageId>,
+}
+
+impl Counting {
+    fn of(hit: &Hit) -> Self {
+        let campaign = match hit.target {
+            Target::Campaign(campaign, _) => campaign.get(),
+            Target::Short(_) => 0,
+        };
         Self {
-            rules,
+            at: hit.at,
+            target: (campaign, link(hit)),
+            kind: hit.kind,
+            method: hit.method,
+            counted: hit.counts(),
+            message: hit.message.map(|(id, _)| id),
+        }
+    }
+
+    fn of_recent(id: MessageId, recent: &Recent) -> Self {
+        Self {
+            at: recent.seen.at,
+            target: (id.campaign.get(), recent.seen.link),
+            kind: recent.seen.kind,
+            method: recent.method,
+            counted: recent.counted,
+            message: Some(id),
+        }
+    }
+}
+
+impl<'a> Fold<'a> {
+    pub(super) fn new(round: Round<'a>, states: States) -> Self {
+        Self {
+            round,
             states,
             touched: BTreeSet::new(),
+            to_judge: BTreeSet::new(),
             sums: BTreeMap::new(),
             uniques: BTreeMap::new(),
             out: Ingest::default(),
@@ -57,13 +125,14 @@ impl<'a> Fold<'a> {
         if earlier {
             state.accepted_at = Some(accepted.at);
             self.touched.insert(accepted.message);
+            self.to_judge.insert(accepted.message);
         }
     }
 
     /// A hit that is new to the store, of the edge in this row.
     pub(super) fn write(&mut self, edge: i64, mut stored: StoredHit) {
-        let hit = &mut stored.hit;
-        if let Some((id, recipient)) = hit.message {
+        if let Some((id, recipient)) = stored.hit.message {
+            let hit = &mut stored.hit;
             let state = self.states.entry(id).or_default();
             let link = link(hit);
             if hit.answer == Answer::Acted && state.entry(hit.kind, link).raw > 0 {
@@ -76,45 +145,104 @@ impl<'a> Fold<'a> {
             if first {
                 state.first_hit_at = Some(hit.at);
             }
+            let room = company::remember(state, edge, &stored);
+            self.progress.forgotten += u64::from(!room);
             self.touched.insert(id);
         }
-        self.count(&stored.hit, stored.hit.verdict, 1);
+        self.count(&Counting::of(&stored.hit), stored.hit.verdict, 1);
         self.progress.written += 1;
         self.out.hits.push((edge, stored));
     }
 
-    /// Judges a stored hit again, now that its window has closed.
-    pub(super) fn settle(&mut self, edge: i64, stored: StoredHit, now: Micros) {
-        let hit = stored.hit;
+    /// A stored hit whose window has closed.
+    pub(super) fn settle(&mut self, edge: i64, stored: StoredHit) {
         self.progress.settled += 1;
         // An aggregate hit has no facts left: the edge's judgement is the last.
-        if hit.level != PrivacyLevel::Individual {
+        if stored.hit.level != PrivacyLevel::Individual {
             return;
         }
-        let state = hit.message.and_then(|(id, _)| self.states.get(&id));
-        let accepted_at = state.and_then(|state| state.accepted_at).map(Micros::get);
-        let around = Around {
-            at_micros: hit.at.get(),
-            accepted_at,
+        let place = (edge, stored.sequence);
+        let Some((id, _)) = stored.hit.message else {
+            // There is nothing around it; but another rule set may have judged it.
+            let hit = stored.hit;
+            let verdict = judge::judge(self.round.rules, hit.kind, hit.facts);
+            if verdict != hit.verdict {
+                self.revise(
+                    &Counting::of(&hit),
+                    place,
+                    hit.verdict,
+                    (hit.facts, verdict),
+                );
+            }
+            return;
         };
-        let facts = judge::settle(hit.facts, &around);
-        let verdict = judge::judge(self.rules, hit.kind, facts);
-        if facts == hit.facts && verdict == hit.verdict {
+        let state = self.states.entry(id).or_default();
+        let own = |recent: &Recent| (recent.edge, recent.sequence) == place;
+        if state.recent.iter().any(own) {
+            self.to_judge.insert(id);
             return;
         }
-        if verdict.class != hit.verdict.class {
-            self.count(&hit, hit.verdict, -1);
-            self.count(&hit, verdict, 1);
+        // One of too many is judged once, among those that there was room for.
+        let company: Vec<_> = state.recent.iter().map(|recent| recent.seen).collect();
+        let scene = self.round.scene(id, state);
+        let now = scene.judge(&company::seen(&stored), &company);
+        if now != (stored.hit.facts, stored.hit.verdict) {
+            self.revise(&Counting::of(&stored.hit), place, stored.hit.verdict, now);
+        }
+    }
+
+    /// Judges hits whose windows have closed, of every message that there is something new of,
+    /// among all that is known around them.
+    pub(super) fn judge(&mut self) {
+        for id in std::mem::take(&mut self.to_judge) {
+            let Some(mut state) = self.states.remove(&id) else {
+                continue;
+            };
+            let company: Vec<_> = state.recent.iter().map(|recent| recent.seen).collect();
+            let scene = self.round.scene(id, &state);
+            let mut changed = Vec::new();
+            for recent in &mut state.recent {
+                if !(self.round.is_due)(recent.seen.at) {
+                    continue;
+                }
+                let (facts, verdict) = scene.judge(&recent.seen, &company);
+                if (facts, verdict) != (recent.seen.facts, recent.verdict) {
+                    changed.push((*recent, (facts, verdict)));
+                    (recent.seen.facts, recent.verdict) = (facts, verdict);
+                }
+            }
+            self.states.insert(id, state);
+            for (before, now) in changed {
+                let counting = Counting::of_recent(id, &before);
+                self.progress.reopened += u64::from(before.seen.at <= self.round.settled_before);
+                let place = (before.edge, before.sequence);
+                self.revise(&counting, place, before.verdict, now);
+                self.touched.insert(id);
+            }
+        }
+    }
+
+    /// Puts a judgement in the place of another, of the hit of this edge and sequence.
+    fn revise(
+        &mut self,
+        counting: &Counting,
+        (edge, sequence): (i64, u64),
+        before: Verdict,
+        (facts, verdict): (Facts, Verdict),
+    ) {
+        if verdict.class != before.class {
+            self.count(counting, before, -1);
+            self.count(counting, verdict, 1);
         }
         self.progress.revised += 1;
         self.out.revisions.push(Revision {
             edge,
-            sequence: stored.sequence,
-            hit_at: hit.at,
+            sequence,
+            hit_at: counting.at,
             facts,
             verdict,
-            ruleset: self.rules.id(),
-            at: now,
+            ruleset: self.round.rules.id(),
+            at: self.round.now,
         });
     }
 
@@ -124,45 +252,43 @@ impl<'a> Fold<'a> {
             written: self.progress.written,
             settled: self.progress.settled,
             revised: self.progress.revised,
+            reopened: self.progress.reopened,
+            forgotten: self.progress.forgotten,
             ..other
         }
     }
 
     /// Counts a hit in, or (`by` = -1) out.
-    fn count(&mut self, hit: &Hit, verdict: Verdict, by: i64) {
-        let counted = hit.counts();
-        let campaign = match hit.target {
-            Target::Campaign(campaign, _) => campaign.get(),
-            Target::Short(_) => 0,
-        };
+    fn count(&mut self, hit: &Counting, verdict: Verdict, by: i64) {
+        let (campaign, link) = hit.target;
         // 0 is all time; a clock of 1970 must not count twice there.
         let cell = Some(hit.at.cell()).filter(|cell| *cell != Micros::default());
         for cell in std::iter::once(Micros::default()).chain(cell) {
             let key = SumKey {
                 ruleset: RuleSetId::LIVE,
-                target: (campaign, link(hit)),
+                target: hit.target,
                 cell,
                 kind: hit.kind,
                 class: verdict.class,
                 method: hit.method,
-                counted,
+                counted: hit.counted,
             };
             let sums = self.sums.entry(key).or_default();
             sums.hits += by;
             sums.anonymous += if hit.message.is_none() { by } else { 0 };
         }
-        let Some((id, _)) = hit.message.filter(|_| counted) else {
+        let Some(id) = hit.message.filter(|_| hit.counted) else {
             return;
         };
         let human = if verdict.class.is_human() { by } else { 0 };
         let state = self.states.entry(id).or_default();
-        let before = seen(state, hit.kind, link(hit));
-        let entry = state.entry(hit.kind, link(hit));
+        let before = seen(state, hit.kind, link);
+        let entry = state.entry(hit.kind, link);
         entry.raw = entry.raw.saturating_add_signed(step(by));
         entry.human = entry.human.saturating_add_signed(step(human));
-        let after = seen(state, hit.kind, link(hit));
+        let after = seen(state, hit.kind, link);
         self.touched.insert(id);
-        let keys = [Some(link(hit)), None];
+        let keys = [Some(link), None];
         for ((key, before), after) in keys.into_iter().zip(before).zip(after) {
             let change = (after.0 - before.0, after.1 - before.1);
             if change != (0, 0) {
@@ -200,7 +326,7 @@ impl<'a> Fold<'a> {
     }
 }
 
-fn link(hit: &Hit) -> u32 {
+pub(super) fn link(hit: &Hit) -> u32 {
     match hit.target {
         Target::Campaign(_, link) | Target::Short(link) => link,
     }

@@ -9,6 +9,7 @@
 //! the store where it is.
 
 mod came;
+mod company;
 mod connected;
 mod day_keys;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod faults;
 mod fold;
 mod held;
 mod known;
+mod offline;
 mod window;
 
 use std::collections::HashMap;
@@ -30,9 +32,11 @@ use crate::journal::{Journal, JournalError};
 use crate::judge::RuleSet;
 use crate::store::{Ingest, MessageState, Shared, Store, StoreError, Turns};
 
+pub use offline::{Offline, Settled};
+
 use connected::{Connected, Own};
 use day_keys::DayKeys;
-use fold::Fold;
+use fold::{Fold, Round};
 use held::Held;
 
 /// Why a round failed.
@@ -98,6 +102,10 @@ pub struct Progress {
     pub settled: u64,
     /// Judgements that changed.
     pub revised: u64,
+    /// Those of them that had been settled before.
+    pub reopened: u64,
+    /// Hits that their neighbours will not see: their message had too many.
+    pub forgotten: u64,
     /// Whether there is more to do at once.
     pub more: bool,
     /// Last sequence that is written and counted.
@@ -230,8 +238,9 @@ impl Settler {
         // A clock that was set back must not make hits of its future wait for it.
         let is_due = |at: Micros| at <= until || at > now.plus(window);
         let due = connected.due(store, is_due, records_max).await?;
-        let states = came.messages(&due.hits);
-        let states = connected.known.take(store, states).await?;
+        let messages = came.messages(&due.hits);
+        let links = connected.known.links(store, &messages, now).await?;
+        let states = connected.known.take(store, messages).await?;
 
         let settled_to = [due.settled_to, came.oldest_unsettled()];
         let settled_to = settled_to.into_iter().flatten().fold(until, Micros::min);
@@ -255,18 +264,18 @@ impl Settler {
         if idle && !say {
             return Ok(progress);
         }
-        let mut lease = connected.lease(self.journal.edge(), &came, &due, say);
-        if let Some(lease) = lease.as_mut().filter(|_| say) {
-            lease.settled_to = Some(settled_to);
-        }
+        let say_to = say.then_some(settled_to);
+        let lease = connected.lease(self.journal.edge(), &came, &due, say_to);
         let written = came.written();
-        let mut fold = Fold::new(&self.rules, states);
-        came.accepted().for_each(|accepted| fold.accept(accepted));
-        for (edge, stored) in due.hits {
-            fold.settle(edge, stored, now);
-        }
+        let round = Round {
+            rules: &self.rules,
+            links,
+            is_due: &is_due,
+            settled_before: connected.settled_to,
+            now,
+        };
         let elsewhere = std::mem::take(&mut came.elsewhere);
-        came.fold_into(&mut fold);
+        let fold = came.fold(Fold::new(round, states), due.hits);
         let progress = fold.progress(progress);
         let (changes, untouched) = fold.finish();
         let changes = Ingest {

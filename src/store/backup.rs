@@ -157,15 +157,17 @@ impl Restoring {
         }
         let known = tables(&self.store).find(|known| known.name == table);
         let known = known.ok_or(StoreError::Unreadable("table"))?;
-        if !known.columns.iter().map(|(name, _)| *name).eq(columns) {
+        let names = known.columns.iter().map(|(name, _)| *name);
+        if columns.len() > known.columns.len() || !columns.iter().eq(names.take(columns.len())) {
             return Err(StoreError::Unreadable("column"));
         }
         let rows = rows.iter().map(|row| {
-            let cells = row.iter().zip(known.columns);
-            let row: Option<Values> = cells
-                .map(|(value, (_, kind))| from_json(value, *kind))
-                .collect();
-            row.filter(|row| row.len() == known.columns.len())
+            // Columns that came later stand behind the others, and have nothing in older rows.
+            let cells = row.iter().chain(std::iter::repeat(&Json::Null));
+            let cells = cells.zip(known.columns);
+            let values = cells.map(|(value, (_, kind))| from_json(value, *kind));
+            let values: Option<Values> = values.collect();
+            values.filter(|_| row.len() == columns.len())
         });
         let rows: Option<Vec<_>> = rows.collect();
         let rows = rows.ok_or(StoreError::Unreadable("row"))?;
@@ -210,4 +212,38 @@ impl Restoring {
 fn tables(store: &Store) -> impl DoubleEndedIterator<Item = &'static Table> {
     let inbox = store.shared().map(|_| &INBOX);
     TABLES.iter().chain(inbox)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn rows_of_an_older_version_lack_columns_that_came_later() {
+        let own = tempfile::tempdir().unwrap();
+        let place = Place::Directory(own.path().to_owned());
+        let mut restoring = Restoring::begin(&place, "a backup").await.unwrap();
+        let columns = "campaign minted_at number accepted_at first_hit_at recipient counts";
+        let columns: Vec<_> = columns.split(' ').map(str::to_owned).collect();
+        let row = vec![
+            json!(1),
+            json!(2),
+            json!(3),
+            json!(null),
+            json!(4),
+            json!(null),
+            json!(""),
+        ];
+        let rows = [row];
+        restoring.put("messages", &columns, &rows).await.unwrap();
+        for wrong in [&columns[1..], &["campaign".to_owned(), "x".to_owned()]] {
+            let refused = restoring.put("messages", wrong, &rows).await;
+            assert!(matches!(refused, Err(StoreError::Unreadable("column"))));
+        }
+        let short = restoring.put("messages", &columns[..6], &rows).await;
+        assert!(matches!(short, Err(StoreError::Unreadable("row"))));
+        restoring.finish().await.unwrap();
+    }
 }

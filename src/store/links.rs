@@ -11,6 +11,9 @@ use super::connections::Transaction;
 use super::sql::{Query, Row, Sql};
 use super::{Store, StoreError, narrow};
 
+/// Campaigns asked for in one statement.
+const CAMPAIGNS_MAX: usize = 2_000;
+
 /// A link as it is stored.
 #[derive(Clone, Debug)]
 pub struct LinkRow {
@@ -182,6 +185,33 @@ impl Store {
             after = (last.campaign.get(), last.number.get());
             all.extend(links);
         }
+    }
+
+    /// How many links a reader can follow in those of these campaigns that have any.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn link_totals(&self, campaigns: &[u32]) -> Result<Vec<(u32, u32)>, StoreError> {
+        const BEGIN: Sql = Sql::same(
+            "SELECT campaign, count(*) FROM links WHERE disabled_at IS NULL AND kind <> ",
+        );
+        let mut totals = Vec::with_capacity(campaigns.len());
+        for chunk in campaigns.chunks(CAMPAIGNS_MAX) {
+            let honeypot = i64::from(LinkKind::Honeypot.code());
+            let query = Query::begin(BEGIN).push_bind(honeypot);
+            let mut query = query.push(" AND campaign IN (");
+            for (at, campaign) in chunk.iter().enumerate() {
+                let before = if at == 0 { "" } else { ", " };
+                query = query.push(before).push_bind(i64::from(*campaign));
+            }
+            for row in self.writer.all(query.push(") GROUP BY campaign")).await? {
+                totals.push((
+                    narrow(row.at(0)?, "campaign")?,
+                    narrow(row.at(1)?, "links")?,
+                ));
+            }
+        }
+        Ok(totals)
     }
 
     /// Changes a link; `None` if there is none.

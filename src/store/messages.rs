@@ -11,6 +11,7 @@ use crate::domain::record::take;
 use crate::domain::time::Micros;
 
 use super::connections::Pool;
+use super::recent::{self, Recent};
 use super::sql::{Query, Row, Sql};
 use super::{Store, StoreError, narrow, postgres};
 
@@ -41,6 +42,8 @@ pub struct MessageState {
     pub first_hit_at: Option<Micros>,
     /// Counts by kind and link.
     pub counts: Vec<LinkCounts>,
+    /// Its hits of late, in the order of their times.
+    pub recent: Vec<Recent>,
 }
 
 impl MessageState {
@@ -66,7 +69,11 @@ impl MessageState {
         &mut self.counts[place]
     }
 
-    pub(super) fn write(&self) -> Vec<u8> {
+    pub(super) fn write_recent(&self) -> Option<Vec<u8>> {
+        recent::write(&self.recent)
+    }
+
+    pub(super) fn write_counts(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.counts.len() * 13);
         for entry in &self.counts {
             out.push(entry.kind.code());
@@ -115,12 +122,17 @@ impl Store {
                     .and_then(|bytes| bytes.first_chunk::<10>().copied())
                     .map(RecipientKey::from_bytes);
                 let counts: Vec<u8> = row.at(6)?;
+                let recent: Option<Vec<u8>> = row.at(7)?;
                 let state = MessageState {
                     recipient,
                     accepted_at: row.at::<Option<i64>>(4)?.map(Micros::new),
                     first_hit_at: row.at::<Option<i64>>(5)?.map(Micros::new),
                     counts: read_counts(&counts).unwrap_or_else(|| {
                         tracing::error!(message = %id, "store: unreadable counts, begun anew");
+                        Vec::new()
+                    }),
+                    recent: recent::read(&recent.unwrap_or_default()).unwrap_or_else(|| {
+                        tracing::error!(message = %id, "store: unreadable neighbours, begun anew");
                         Vec::new()
                     }),
                 };
@@ -140,7 +152,7 @@ impl Store {
 
 fn one_by_one(ids: &[MessageId]) -> Query<'static> {
     const BEGIN: Sql = Sql::same(
-        "SELECT campaign, minted_at, number, recipient, accepted_at, first_hit_at, counts
+        "SELECT campaign, minted_at, number, recipient, accepted_at, first_hit_at, counts, recent
         FROM messages WHERE (campaign, minted_at, number) IN (VALUES ",
     );
     let mut query = Query::begin(BEGIN);

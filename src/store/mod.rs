@@ -14,6 +14,7 @@ mod keys;
 mod links;
 mod messages;
 mod postgres;
+mod recent;
 mod rows;
 #[cfg(test)]
 pub(crate) mod sabotage;
@@ -46,6 +47,7 @@ pub use keys::{ApiKey, Scope};
 pub use links::{LinkEdit, LinkRow, NewLink};
 pub use messages::{LinkCounts, MessageState};
 pub use postgres::{EdgeState, Node, Shared};
+pub use recent::{RECENT_MAX, Recent};
 pub use short_links::{ShortLinkEdit, ShortLinkRow};
 pub use stats::{SumRow, UniqueRow};
 

@@ -231,6 +231,7 @@ pub(super) const TABLES: &[Table] = &[
             ("first_hit_at", Int8),
             ("recipient", Bytes),
             ("counts", Bytes),
+            ("recent", Bytes),
         ],
         key: &[0, 1, 2],
         number_on: None,

@@ -257,6 +257,14 @@ pub const METRICS: &[Metric] = &[
         "cupel_settle_unreadable_total",
         "Shipped records that could not be read, as of a newer version, and were left out",
     ),
+    counter(
+        "cupel_settle_reopened_total",
+        "Judgements that changed after their window had closed, by what came up to a day later",
+    ),
+    counter(
+        "cupel_settle_neighbours_dropped_total",
+        "Hits that no later judgement will see, since their message had 48 others within a day",
+    ),
     histogram(
         "cupel_settle_duration_seconds",
         CALL,

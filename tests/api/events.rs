@@ -28,20 +28,20 @@ pub(crate) const NAVIGATION: &[(&str, &str)] = &[
 const GMAIL: &str = "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 \
                      (via ggpht.com GoogleImageProxy)";
 
-fn server() -> Server {
+pub(crate) fn server() -> Server {
     Server::with(
         "trusted_proxies = [\"127.0.0.0/8\"]\n[settle]\nwindow_seconds = 1\n",
         &["--base-url", "https://t.example.com"],
     )
 }
 
-struct Hits<'a> {
-    server: &'a Server,
-    path: String,
+pub(crate) struct Hits<'a> {
+    pub(crate) server: &'a Server,
+    pub(crate) path: String,
 }
 
 impl Hits<'_> {
-    fn send(&self, method: Method, from: &str, agent: &str, more: &[(&str, &str)]) {
+    pub(crate) fn send(&self, method: Method, from: &str, agent: &str, more: &[(&str, &str)]) {
         let mut request = self
             .server
             .public(method, &self.path)
@@ -54,7 +54,7 @@ impl Hits<'_> {
         assert!(answer.status().as_u16() < 400, "{}", answer.status());
     }
 
-    fn browser(&self, from: &str) {
+    pub(crate) fn browser(&self, from: &str) {
         self.send(Method::GET, from, CHROME, NAVIGATION);
     }
 }
@@ -107,7 +107,7 @@ fn the_judgement_can_be_redone_by_hand() {
             (score - said).abs() <= 0.051,
             "{score} is not {said}: {event}"
         );
-        assert_eq!(judgement["ruleset"], "default@1");
+        assert_eq!(judgement["ruleset"], "default@2");
         let by_id = server.read(&format!("/events/{}", event["id"].as_str().unwrap()));
         assert_eq!(by_id["at"], event["at"]);
     }

@@ -45,6 +45,7 @@ mod metrics;
 mod migrating;
 mod monitoring;
 mod moving;
+mod neighbours;
 mod pages;
 mod postgres;
 mod postgres_faults;

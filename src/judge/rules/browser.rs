@@ -153,6 +153,22 @@ pub(crate) fn hint_missing(observed: &Observed) -> bool {
         && observed.headers.sec_ch_ua.is_none()
 }
 
+/// A navigation that no click or key caused, from a browser that says so of each that one did:
+/// Chromium from 76, Firefox from 90. Safari never says it.
+pub(crate) fn no_activation(observed: &Observed) -> bool {
+    claims(observed).is_some_and(|claims| {
+        let says = match claims.engine {
+            Engine::Chromium => claims.major >= 76,
+            Engine::Firefox => claims.major >= 90,
+            Engine::Safari | Engine::Other => false,
+        };
+        let headers = observed.headers;
+        says && for_a_window(observed)
+            && headers.sec_fetch_mode == Some(b"navigate")
+            && headers.sec_fetch_user.is_none()
+    })
+}
+
 /// What follows the first `needle` in `text`.
 fn after<'a>(text: &'a [u8], needle: &[u8]) -> Option<&'a [u8]> {
     let at = text

@@ -250,7 +250,7 @@ pub(in crate::store) async fn message_states(
     ids: &[MessageId],
 ) -> Result<Vec<Row>, StoreError> {
     const SQL: &str = "SELECT campaign, minted_at, number, recipient, accepted_at, first_hit_at,
-            counts
+            counts, recent
         FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS asked (campaign, minted_at, number)
         JOIN messages USING (campaign, minted_at, number)";
     let numbers = |of: fn(&MessageId) -> u32| -> Vec<i64> {
@@ -269,12 +269,13 @@ async fn upsert_messages(
     all: &[(MessageId, MessageState)],
 ) -> Result<(), StoreError> {
     const SQL: &str = "INSERT INTO messages
-            (campaign, minted_at, number, recipient, accepted_at, first_hit_at, counts)
+            (campaign, minted_at, number, recipient, accepted_at, first_hit_at, counts, recent)
         SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bigint[],
-            $6::bigint[], $7::bytea[])
+            $6::bigint[], $7::bytea[], $8::bytea[])
         ON CONFLICT (campaign, minted_at, number) DO UPDATE SET
             recipient = excluded.recipient, accepted_at = excluded.accepted_at,
-            first_hit_at = excluded.first_hit_at, counts = excluded.counts";
+            first_hit_at = excluded.first_hit_at, counts = excluded.counts,
+            recent = excluded.recent";
     if all.is_empty() {
         return Ok(());
     }
@@ -290,7 +291,8 @@ async fn upsert_messages(
         let key = state.recipient?;
         Some(key.bytes().to_vec())
     });
-    let counts = all.iter().map(|(_, state)| state.write());
+    let counts = all.iter().map(|(_, state)| state.write_counts());
+    let recent = all.iter().map(|(_, state)| state.write_recent());
     sqlx::query(SQL)
         .bind(ids(|id| id.campaign.get()))
         .bind(ids(|id| id.minted_at))
@@ -299,6 +301,7 @@ async fn upsert_messages(
         .bind(times(|state| state.accepted_at))
         .bind(times(|state| state.first_hit_at))
         .bind(counts.collect::<Vec<_>>())
+        .bind(recent.collect::<Vec<_>>())
         .execute(on)
         .await?;
     Ok(())

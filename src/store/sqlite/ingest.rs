@@ -38,7 +38,7 @@ pub(in crate::store) async fn ingest(writer: &SqlitePool, all: &Ingest) -> Resul
         insert_act(&mut transaction, edge, *sequence, act).await?;
     }
     for rows in all.revisions.chunks(ROWS_MAX) {
-        revise(&mut transaction, edge, rows).await?;
+        revise(&mut transaction, rows).await?;
     }
     for rows in all.messages.chunks(ROWS_MAX) {
         upsert_messages(&mut transaction, rows).await?;
@@ -171,30 +171,35 @@ async fn insert_act(
 }
 
 /// Moves the judgements in force aside, and puts others in their place.
-async fn revise(on: &mut SqliteConnection, edge: i64, rows: &[Revision]) -> Result<(), StoreError> {
+async fn revise(on: &mut SqliteConnection, rows: &[Revision]) -> Result<(), StoreError> {
     const KEEP: &str = ") INSERT INTO judgements
             (edge, sequence, ruleset, revision, facts, score, class, replaced_at)
         SELECT h.edge, h.sequence, h.ruleset, h.revision, h.facts, h.score, h.class, new.at
-        FROM new CROSS JOIN hits h ON h.sequence = new.sequence AND h.edge = ?";
+        FROM new CROSS JOIN hits h ON h.edge = new.edge AND h.sequence = new.sequence";
     const REPLACE: &str = ") UPDATE hits SET facts = new.facts, score = new.score,
             class = new.class, ruleset = new.ruleset, revision = revision + 1
-        FROM new WHERE hits.sequence = new.sequence AND hits.edge = ?";
-    let mut keep = statement("WITH new (sequence, at) AS (VALUES ", 2, rows.len(), KEEP);
+        FROM new WHERE hits.edge = new.edge AND hits.sequence = new.sequence";
+    let begin = "WITH new (edge, sequence, at) AS (VALUES ";
+    let mut keep = statement(begin, 3, rows.len(), KEEP);
     for revision in rows {
-        keep = keep.bind(signed(revision.sequence)).bind(revision.at.get());
+        keep = keep
+            .bind(revision.edge)
+            .bind(signed(revision.sequence))
+            .bind(revision.at.get());
     }
-    keep.bind(edge).execute(&mut *on).await?;
-    let begin = "WITH new (sequence, facts, score, class, ruleset) AS (VALUES ";
-    let mut replace = statement(begin, 5, rows.len(), REPLACE);
+    keep.execute(&mut *on).await?;
+    let begin = "WITH new (edge, sequence, facts, score, class, ruleset) AS (VALUES ";
+    let mut replace = statement(begin, 6, rows.len(), REPLACE);
     for revision in rows {
         replace = replace
+            .bind(revision.edge)
             .bind(signed(revision.sequence))
             .bind(signed(revision.facts.bits()))
             .bind(revision.verdict.score.tenths())
             .bind(revision.verdict.class.code())
             .bind(revision.ruleset.0);
     }
-    replace.bind(edge).execute(on).await?;
+    replace.execute(on).await?;
     Ok(())
 }
 
@@ -203,8 +208,9 @@ async fn upsert_messages(
     rows: &[(MessageId, MessageState)],
 ) -> Result<(), StoreError> {
     const BEGIN: &str = "INSERT OR REPLACE INTO messages
-        (campaign, minted_at, number, recipient, accepted_at, first_hit_at, counts) VALUES ";
-    let mut query = statement(BEGIN, 7, rows.len(), "");
+        (campaign, minted_at, number, recipient, accepted_at, first_hit_at, counts, recent)
+        VALUES ";
+    let mut query = statement(BEGIN, 8, rows.len(), "");
     for (id, state) in rows {
         query = query
             .bind(id.campaign.get())
@@ -213,7 +219,8 @@ async fn upsert_messages(
             .bind(state.recipient.map(|key| key.bytes().to_vec()))
             .bind(state.accepted_at.map(Micros::get))
             .bind(state.first_hit_at.map(Micros::get))
-            .bind(state.write());
+            .bind(state.write_counts())
+            .bind(state.write_recent());
     }
     query.execute(on).await?;
     Ok(())

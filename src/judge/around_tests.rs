@@ -1,0 +1,313 @@
+//! Settled rules as tables, and what holds of all of them.
+
+use proptest::prelude::*;
+
+use super::super::signals::{self as bits, by_name};
+use super::super::{RuleSet, judge};
+use super::*;
+use crate::domain::hit::HitKind;
+
+const SECOND: i64 = 1_000_000;
+const NOON: i64 = 1_800_000_000 * SECOND;
+
+#[expect(clippy::cast_possible_truncation, reason = "a test's times are small")]
+fn hit(seconds: f64, link: u32, (network, agent): (u32, u32)) -> Neighbour {
+    Neighbour {
+        at: Micros::new(NOON + (seconds * 1e6) as i64),
+        kind: HitKind::Click,
+        link,
+        network,
+        agent,
+        asn: network / 10,
+        facts: Facts::NONE,
+    }
+}
+
+fn open(seconds: f64, source: (u32, u32)) -> Neighbour {
+    Neighbour {
+        kind: HitKind::Open,
+        ..hit(seconds, 0, source)
+    }
+}
+
+impl Neighbour {
+    fn with(self, name: &str) -> Self {
+        let facts = self.facts.with(by_name(name).unwrap().bit);
+        Self { facts, ..self }
+    }
+}
+
+/// Names of what settling adds to the first of these, of a campaign with eight links, whose mail
+/// was accepted at noon.
+fn added(company: &[Neighbour]) -> Vec<&'static str> {
+    let around = Around {
+        hit: &company[0],
+        company,
+        accepted_at: Some(Micros::new(NOON)),
+        minted_at: None,
+        links: 8,
+    };
+    let settled = Facts::from_bits(around.settle().bits() & SETTLED);
+    super::super::signals(settled).collect()
+}
+
+const HOME: (u32, u32) = (10, 1);
+const CLOUD: (u32, u32) = (20, 2);
+
+/// Links 1 to `links` followed by one source, so many seconds apart, from an hour after noon.
+fn followed(links: u32, apart: f64, source: (u32, u32)) -> Vec<Neighbour> {
+    let at = |link: u32| 3_600.0 + f64::from(link) * apart;
+    (1..=links)
+        .map(|link| hit(at(link), link, source))
+        .collect()
+}
+
+#[test]
+fn time_counts_from_the_acceptance() {
+    for (name, since, expected) in [
+        (None, -2.0, vec!["time.before_accept"]),
+        (Some("net.hosting"), -2.0, vec!["time.before_accept"]),
+        (None, -1.0, vec!["time.at_accept"]),
+        (None, 2.0, vec!["time.at_accept"]),
+        (None, 3.0, vec![]),
+        (
+            Some("net.hosting"),
+            2.0,
+            vec!["time.at_accept", "time.cloud_window"],
+        ),
+        (Some("net.mail_provider"), 60.0, vec!["time.cloud_window"]),
+        (Some("net.hosting"), 61.0, vec![]),
+        (Some("net.email_security"), 60.0, vec!["time.window"]),
+        (Some("net.email_security"), 61.0, vec![]),
+    ] {
+        let one = hit(since, 1, HOME);
+        let one = name.map_or(one, |name| one.with(name));
+        assert_eq!(added(&[one]), expected, "{name:?} {since}");
+    }
+}
+
+#[test]
+fn without_an_acceptance_the_token_s_time_is_a_bound() {
+    let one = hit(0.0, 1, CLOUD).with("net.hosting");
+    let settle = |minted: Option<i64>| {
+        let minted_at = minted.map(|ago| Micros::new(NOON - ago * SECOND));
+        let facts = Around {
+            hit: &one,
+            company: &[],
+            accepted_at: None,
+            minted_at,
+            links: 0,
+        };
+        facts.settle()
+    };
+    assert_eq!(settle(None), one.facts);
+    assert_eq!(settle(Some(61)), one.facts);
+    let within = one.with("time.cloud_window").facts;
+    assert_eq!(settle(Some(60)), within);
+}
+
+#[test]
+fn settling_again_replaces_what_was_settled() {
+    let one = hit(3_600.0, 1, HOME).with("near.rapid").with("hdr.accept");
+    assert!(added(&[one]).is_empty());
+}
+
+#[test]
+fn links_that_are_followed_at_once() {
+    let machines = |hits: Vec<Neighbour>| -> Vec<Neighbour> {
+        hits.into_iter()
+            .map(|hit| hit.with("net.hosting"))
+            .collect()
+    };
+    for (hits, expected) in [
+        (followed(2, 0.5, HOME), vec![]),
+        (followed(3, 1.0, HOME), vec!["near.burst"]),
+        (followed(3, 1.1, HOME), vec![]),
+        (
+            followed(5, 1.0, HOME),
+            vec!["near.burst", "near.rapid", "near.most_links"],
+        ),
+        (followed(5, 100.0, HOME), vec!["near.most_links"]),
+        (followed(4, 100.0, HOME), vec![]),
+        (followed(8, 100.0, HOME), vec!["near.all_links"]),
+        (followed(8, 400.0, HOME), vec![]),
+        (machines(followed(2, 0.5, CLOUD)), vec!["near.cloud_pair"]),
+        (machines(followed(2, 3.0, CLOUD)), vec![]),
+    ] {
+        let what = format!("{} links, {hits:?}", hits.len());
+        assert_eq!(added(&hits), expected, "{what}");
+    }
+    // One link again and again is somebody who clicks twice.
+    assert!(added(&[hit(3_600.0, 1, HOME); 9]).is_empty());
+    // HEAD, prefetches and opens are nobody's clicks.
+    for name in ["method.head", "spec.sec_purpose"] {
+        let mut quiet = followed(5, 0.1, HOME);
+        quiet[1..].iter_mut().for_each(|hit| *hit = hit.with(name));
+        assert!(added(&quiet).is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn what_marks_one_hit_marks_its_source() {
+    let one = hit(3_600.0, 1, HOME);
+    let other = |source| hit(70_000.0, 2, source);
+    for (other, marked) in [
+        (other(HOME).with("token.honeypot"), true),
+        (other(HOME).with("hdr.hint_platform"), true),
+        (other(HOME).with("hdr.accept"), false),
+        (
+            other(HOME).with("token.honeypot").with("method.head"),
+            false,
+        ),
+        (other((10, 2)).with("token.honeypot"), false),
+        (other((11, 1)).with("token.honeypot"), false),
+        (other((0, 1)).with("token.honeypot"), false),
+        (hit(-2.0, 2, HOME), true),
+        (open(-2.0, HOME), true),
+    ] {
+        let expected: &[_] = if marked { &["near.marked_source"] } else { &[] };
+        assert_eq!(added(&[one, other]), expected, "{other:?}");
+    }
+    let flips = hit(3_650.0, 2, HOME).with("hdr.missing_fetch");
+    assert_eq!(added(&[one, flips]), ["near.changing_headers"]);
+    assert!(added(&[one, hit(3_661.0, 2, HOME).with("hdr.missing_fetch")]).is_empty());
+}
+
+#[test]
+fn several_networks_at_a_time() {
+    let spread: Vec<_> = (1..=3)
+        .map(|at| hit(3_600.0 + f64::from(at), at, (at * 10, 1)))
+        .collect();
+    assert_eq!(added(&spread), ["near.many_networks"]);
+    // Whose address changes under them, who names another agent, and a link that was followed
+    // twice.
+    let relayed: Vec<_> = spread
+        .iter()
+        .map(|hit| hit.with("net.privacy_relay"))
+        .collect();
+    assert!(added(&relayed).is_empty());
+    let phone = Neighbour {
+        agent: 9,
+        ..spread[0]
+    };
+    assert!(added(&[phone, spread[1], spread[2]]).is_empty());
+    let person = hit(3_605.0, 1, (77, 1));
+    let beside = [person, spread[0], spread[1], spread[2]];
+    assert!(added(&beside).is_empty());
+
+    let cloud = |seconds, link, network| hit(seconds, link, (network, network)).with("net.hosting");
+    let turns = [cloud(9_000.0, 1, 21), cloud(9_002.0, 2, 22)];
+    assert_eq!(added(&turns), ["near.taking_turns"]);
+    let elsewhere = [turns[0], cloud(9_002.0, 2, 39)];
+    assert!(added(&elsewhere).is_empty());
+    // A scan from one network beside a person on a desktop of the same cloud.
+    let scan = (2..=5).map(|link| cloud(9_001.0, link, 22));
+    let beside: Vec<_> = std::iter::once(turns[0]).chain(scan).collect();
+    assert!(added(&beside).is_empty());
+
+    let at_click = [cloud(9_000.0, 1, 21), hit(9_002.0, 1, HOME)];
+    assert_eq!(added(&at_click), ["near.beside_person"]);
+    assert!(added(&[at_click[1], at_click[0]]).is_empty(), "the person");
+}
+
+#[test]
+fn opens_beside_clicks() {
+    let pixel = open(3_600.0, CLOUD).with("net.mail_provider");
+    let scan = hit(3_610.0, 1, (21, 2)).with("net.certain_scanner");
+    assert_eq!(added(&[pixel, scan]), ["near.open_of_scan"]);
+    assert!(added(&[open(3_600.0, HOME), scan]).is_empty());
+    let click = hit(3_600.0, 1, HOME);
+    let outlook = open(9_000.0, (10, 7)).with("ua.mail_client");
+    assert_eq!(added(&[click, outlook]), ["near.mail_client_there"]);
+    assert!(added(&[click, open(9_000.0, (11, 7)).with("ua.mail_client")]).is_empty());
+}
+
+fn facts() -> impl Strategy<Value = Facts> {
+    let one = prop::sample::select(vec![
+        bits::NET_HOSTING,
+        bits::NET_MAIL_PROVIDER,
+        bits::NET_EMAIL_SECURITY,
+        bits::NET_CERTAIN,
+        bits::HINT_PLATFORM,
+        bits::HONEYPOT,
+        bits::METHOD_HEAD,
+        24,
+    ]);
+    prop::collection::vec(one, 0..3).prop_map(|all| all.into_iter().fold(Facts::NONE, Facts::with))
+}
+
+fn neighbour(
+    networks: std::ops::Range<u32>,
+    agents: std::ops::Range<u32>,
+) -> impl Strategy<Value = Neighbour> {
+    let kind = prop::sample::select(vec![HitKind::Open, HitKind::Click, HitKind::Page]);
+    (0..200_i64, kind, 0..9_u32, networks, agents, facts()).prop_map(
+        |(tenths, kind, link, network, agent, facts)| Neighbour {
+            at: Micros::new(NOON + tenths * SECOND / 10),
+            kind,
+            link,
+            network,
+            agent,
+            asn: network / 10,
+            facts,
+        },
+    )
+}
+
+fn judged(hit: &Neighbour, company: &[Neighbour]) -> (Facts, f64, bool) {
+    let rules = RuleSet::shipped().unwrap();
+    let around = Around {
+        hit,
+        company,
+        accepted_at: None,
+        minted_at: None,
+        links: 8,
+    };
+    let facts = around.settle();
+    let verdict = judge(&rules, hit.kind, facts);
+    (facts, verdict.score.percent(), verdict.class.is_human())
+}
+
+proptest! {
+    #[test]
+    fn the_order_in_which_hits_came_makes_no_difference(
+        company in prop::collection::vec(neighbour(1..40, 1..4), 1..20).prop_shuffle(),
+        turn in 0..20_usize,
+    ) {
+        let mut turned = company.clone();
+        let len = turned.len();
+        turned.rotate_left(turn % len);
+        turned.reverse();
+        for hit in &company {
+            prop_assert_eq!(judged(hit, &company).0, judged(hit, &turned).0);
+        }
+    }
+
+    /// A person at home, and a scan with another agent from other networks, wherever those are.
+    #[test]
+    fn a_scan_from_another_source_never_removes_a_person_s_click(
+        own in prop::collection::vec(neighbour(1..2, 1..2), 1..6),
+        scan in prop::collection::vec(neighbour(2..60, 2..6), 0..20),
+    ) {
+        let own: Vec<_> = own
+            .into_iter()
+            .map(|hit| Neighbour { facts: Facts::NONE, ..hit })
+            .collect();
+        let all: Vec<_> = own.iter().chain(&scan).copied().collect();
+        for hit in &own {
+            prop_assert_eq!(judged(hit, &own), judged(hit, &all));
+        }
+    }
+
+    #[test]
+    fn a_mail_client_in_the_same_network_never_raises_a_score(
+        company in prop::collection::vec(neighbour(1..40, 1..4), 1..20),
+        network in 1..40_u32,
+    ) {
+        let outlook = open(5.0, (network, 9)).with("ua.mail_client");
+        let more: Vec<_> = company.iter().copied().chain([outlook]).collect();
+        for hit in &company {
+            prop_assert!(judged(hit, &more).1 <= judged(hit, &company).1);
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Rules on what else the message of a hit saw.
+//!
+//! Evidence moves along the *source* (network and agent), never along time alone: whoever clicks
+//! beside a scan is a person still. HEAD requests and prefetches say nothing of their neighbours,
+//! and only what was observed in a request moves, never what was concluded from it: the order in
+//! which hits came makes no difference.
+
+use crate::domain::hit::HitKind;
+use crate::domain::judgement::Facts;
+use crate::domain::neighbour::Neighbour;
+use crate::judge::around::Around;
+use crate::judge::signals as bits;
+
+const SECOND: i64 = 1_000_000;
+/// Links that are followed in so short a time are followed at once.
+const AT_ONCE: i64 = 2 * SECOND;
+/// Faster than people open tabs, for five of them.
+const RAPID: i64 = 5 * SECOND;
+/// Networks that take turns do so in less.
+const TURNS: i64 = 30 * SECOND;
+/// One client sends the same headers for so long.
+const SAME_CLIENT: i64 = 60 * SECOND;
+/// A slow scanner goes through a mail in less.
+const SWEEP: i64 = 15 * 60 * SECOND;
+
+/// Facts that name a machine by themselves, and with it everything else from the same source.
+const MARKS: u64 = of(&[
+    bits::NET_CERTAIN,
+    bits::UA_LIBRARY,
+    bits::UA_HEADLESS,
+    bits::UA_SECURITY_SCANNER,
+    bits::HINT_PLATFORM,
+    bits::HINT_VERSION,
+    bits::HINT_FOREIGN,
+    bits::HINT_HEADLESS,
+    bits::DAMAGED_TOKEN,
+    bits::HONEYPOT,
+]);
+/// Facts of networks where machines are common. People's networks have cancelled them.
+const MACHINES: u64 = of(&[
+    bits::NET_CERTAIN,
+    bits::NET_EMAIL_SECURITY,
+    bits::NET_HOSTING,
+    bits::NET_MAIL_PROVIDER,
+]);
+/// Facts of networks whose address changes under people.
+const PEOPLE: u64 = of(&[bits::NET_PRIVACY_RELAY, bits::NET_HUMAN_EGRESS]);
+/// Requests that say nothing of their neighbours.
+const QUIET: u64 = of(&[
+    bits::SEC_PURPOSE,
+    bits::LEGACY_PURPOSE,
+    bits::METHOD_HEAD,
+    bits::METHOD_OTHER,
+]);
+/// Bits 24 to 35: what headers showed.
+const HEADERS: u64 = 0xFFF << 24;
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+const fn of(bits: &[u8]) -> u64 {
+    let (mut all, mut at) = (0, 0);
+    while at < bits.len() {
+        all |= 1 << bits[at];
+        at += 1;
+    }
+    all
+}
+
+const fn any(facts: Facts, of: u64) -> bool {
+    facts.bits() & of != 0
+}
+
+/// Whether the network of a hit is one where machines are common.
+pub(super) const fn is_of_machines(facts: Facts) -> bool {
+    any(facts, MACHINES)
+}
+
+/// Whether a link was followed, or the page of one asked for.
+fn follows(hit: &Neighbour) -> bool {
+    matches!(hit.kind, HitKind::Click | HitKind::Page) && !any(hit.facts, QUIET)
+}
+
+fn apart(one: &Neighbour, other: &Neighbour) -> i64 {
+    one.at.get().saturating_sub(other.at.get()).saturating_abs()
+}
+
+fn same_network(one: &Neighbour, other: &Neighbour) -> bool {
+    one.network != 0 && one.network == other.network
+}
+
+fn same_source(one: &Neighbour, other: &Neighbour) -> bool {
+    same_network(one, other) && one.agent == other.agent
+}
+
+impl Around<'_> {
+    /// Hits of the message that are at most so far from this one, itself among them.
+    fn near(&self, micros: i64) -> impl Iterator<Item = &Neighbour> {
+        let near = move |other: &&Neighbour| apart(other, self.hit) <= micros;
+        self.company.iter().filter(near)
+    }
+
+    /// Links that the source of this hit followed, at most so far from it.
+    fn followed(&self, micros: i64) -> impl Iterator<Item = &Neighbour> {
+        let own = |other: &&Neighbour| follows(other) && same_source(other, self.hit);
+        self.near(micros).filter(own)
+    }
+
+    /// Whether this hit lies in a stretch of so long in which its source followed so many links.
+    fn is_in_burst(&self, micros: i64, links: usize) -> bool {
+        let begins = |first: &Neighbour| {
+            let since = |hit: &Neighbour| hit.at.get().saturating_sub(first.at.get());
+            let within = |hit: &&Neighbour| (0..=micros).contains(&since(hit));
+            let stretch = || self.followed(micros).filter(within);
+            within(&self.hit) && distinct(stretch().map(|hit| hit.link), links) == links
+        };
+        // Mostly there are not so many links in all.
+        follows(self.hit)
+            && distinct(self.followed(micros).map(|hit| hit.link), links) == links
+            && self.followed(micros).any(begins)
+    }
+
+    /// How many links its source followed around this hit, up to `most`.
+    fn swept(&self, most: u32) -> u32 {
+        let links = self.followed(SWEEP).map(|hit| hit.link);
+        match follows(self.hit) {
+            true => u32::try_from(distinct(links, most as usize)).unwrap_or(most),
+            false => 0,
+        }
+    }
+}
+
+/// How many different ones there are among these, up to `most` and 64, which is more than a message
+/// remembers.
+fn distinct(all: impl Iterator<Item = u32>, most: usize) -> usize {
+    let (mut seen, mut count) = ([0; 64], 0);
+    let most = most.min(seen.len());
+    for one in all {
+        if count == most {
+            break;
+        }
+        let (known, free) = seen.split_at_mut(count);
+        if let (false, Some(place)) = (known.contains(&one), free.first_mut()) {
+            *place = one;
+            count += 1;
+        }
+    }
+    count
+}
+
+/// Three links of the message in two seconds. Alone it is a person who opens tabs.
+pub(crate) fn burst(around: &Around<'_>) -> bool {
+    around.is_in_burst(AT_ONCE, 3)
+}
+
+/// Five links of the message in five seconds: faster than people open tabs.
+pub(crate) fn rapid(around: &Around<'_>) -> bool {
+    around.is_in_burst(RAPID, 5)
+}
+
+/// Two links in two seconds, from a network where machines are common.
+pub(crate) fn cloud_pair(around: &Around<'_>) -> bool {
+    is_of_machines(around.hit.facts) && around.is_in_burst(AT_ONCE, 2)
+}
+
+/// Most of the campaign's links within a quarter of an hour: six of ten, and at least three.
+pub(crate) fn most_links(around: &Around<'_>) -> bool {
+    let most = around.links.saturating_mul(6).div_ceil(10).max(3);
+    around.links > 0 && around.swept(most) >= most && !all_links(around)
+}
+
+/// All of the campaign's links within a quarter of an hour, the unsubscribe link among them, where
+/// there are four and more.
+pub(crate) fn all_links(around: &Around<'_>) -> bool {
+    around.links >= 4 && around.swept(around.links) >= around.links
+}
+
+/// One client whose headers are of this browser now and of that one then, within a minute.
+pub(crate) fn changing_headers(around: &Around<'_>) -> bool {
+    let seen = |hit: &Neighbour| hit.facts.bits() & HEADERS;
+    let other = |other: &Neighbour| seen(other) != seen(around.hit);
+    follows(around.hit) && around.followed(SAME_CLIENT).any(other)
+}
+
+/// Another hit from the same source names a machine by itself: a scanner's range, a honeypot,
+/// headers that contradict each other, a request before the acceptance.
+pub(crate) fn marked_source(around: &Around<'_>) -> bool {
+    let early = |hit: &Neighbour| {
+        let before = around.accepted_at.map(|at| at.plus(-SECOND));
+        before.is_some_and(|before| hit.at < before)
+    };
+    let marks = |hit: &Neighbour| (any(hit.facts, MARKS) || early(hit)) && !any(hit.facts, QUIET);
+    let mut own = around.company.iter();
+    own.any(|other| other != around.hit && same_source(other, around.hit) && marks(other))
+}
+
+/// One agent from three networks within half a minute, on different links, and on this one only
+/// once. People whose address changes under them are left out, and so is a link that a person may
+/// have followed beside the scan.
+pub(crate) fn many_networks(around: &Around<'_>) -> bool {
+    let counts = |hit: &&Neighbour| {
+        follows(hit) && hit.agent == around.hit.agent && hit.network != 0 && !any(hit.facts, PEOPLE)
+    };
+    if !counts(&around.hit) {
+        return false;
+    }
+    let all = || around.near(TURNS).filter(counts);
+    let on_this = all().filter(|hit| hit.link == around.hit.link);
+    on_this.take(2).count() == 1
+        && distinct(all().map(|hit| hit.link), 3) == 3
+        && distinct(all().map(|hit| hit.network), 3) == 3
+}
+
+/// Two networks of one provider follow different links within half a minute, where machines are
+/// common, and neither follows more than two: they take turns. A scan from one network beside a
+/// person on a cloud desktop does not, nor does one from ranges where nobody is.
+pub(crate) fn taking_turns(around: &Around<'_>) -> bool {
+    let hit = around.hit;
+    let all = || around.near(TURNS).filter(|other| follows(other));
+    let few = |one: &Neighbour| {
+        let own = all().filter(|other| same_network(other, one));
+        distinct(own.map(|other| other.link), 3) < 3
+    };
+    let other = |other: &Neighbour| {
+        other.network != hit.network
+            && other.asn == hit.asn
+            && other.link != hit.link
+            && is_of_machines(other.facts)
+            && !other.facts.has(bits::NET_CERTAIN)
+            && few(other)
+    };
+    follows(hit) && hit.asn != 0 && is_of_machines(hit.facts) && few(hit) && all().any(other)
+}
+
+/// From a network where machines are common, seconds from somebody at home on the same link: the
+/// scanner that looks at what is clicked.
+pub(crate) fn beside_person(around: &Around<'_>) -> bool {
+    let hit = around.hit;
+    let person = |other: &Neighbour| {
+        follows(other)
+            && other.network != hit.network
+            && other.link == hit.link
+            && !is_of_machines(other.facts)
+            && !any(other.facts, MARKS)
+    };
+    follows(hit) && is_of_machines(hit.facts) && around.near(TURNS).any(person)
+}
+
+/// An open from a network where machines are common, within a minute of a machine of the same
+/// provider with the same agent.
+pub(crate) fn open_of_scan(around: &Around<'_>) -> bool {
+    let hit = around.hit;
+    let scan = |other: &Neighbour| {
+        other.kind != HitKind::Open
+            && other.asn == hit.asn
+            && other.agent == hit.agent
+            && any(other.facts, MARKS)
+            && !any(other.facts, QUIET)
+    };
+    hit.kind == HitKind::Open
+        && hit.asn != 0
+        && is_of_machines(hit.facts)
+        && around.near(SAME_CLIENT).any(scan)
+}
+
+/// The message was opened in a mail client in the same network. Scanners load images with the agent
+/// that they follow links with.
+pub(crate) fn mail_client_there(around: &Around<'_>) -> bool {
+    let hit = around.hit;
+    let opened = |other: &Neighbour| {
+        other.kind == HitKind::Open
+            && same_network(other, hit)
+            && other.agent != hit.agent
+            && other.facts.has(bits::UA_MAIL_CLIENT)
+    };
+    hit.kind != HitKind::Open && around.company.iter().any(opened)
+}

@@ -1,0 +1,79 @@
+//! The hits of a message together: who is remembered, and what all say of each. Pure.
+
+use crate::domain::campaign::PrivacyLevel;
+use crate::domain::judgement::{Facts, Verdict};
+use crate::domain::message::MessageId;
+use crate::domain::neighbour::Neighbour;
+use crate::domain::time::Micros;
+use crate::judge::{self, Around, RuleSet};
+use crate::store::{MessageState, RECENT_MAX, Recent, StoredHit};
+
+/// How long a hit can still change what is said of another.
+pub(super) const REMEMBERED_MICROS: i64 = 24 * 3_600 * 1_000_000;
+
+/// What a hit shows its neighbours.
+pub(super) fn seen(stored: &StoredHit) -> Neighbour {
+    let hit = &stored.hit;
+    Neighbour {
+        at: hit.at,
+        kind: hit.kind,
+        link: super::fold::link(hit),
+        network: Neighbour::network(stored.prefix),
+        agent: Neighbour::agent(hit.agent),
+        asn: hit.network.asn,
+        facts: hit.facts,
+    }
+}
+
+/// Keeps a hit for those that come after it, in order; `false` if there is no room.
+pub(super) fn remember(state: &mut MessageState, edge: i64, stored: &StoredHit) -> bool {
+    if stored.hit.level != PrivacyLevel::Individual {
+        return true;
+    }
+    let entry = Recent {
+        edge,
+        sequence: stored.sequence,
+        seen: seen(stored),
+        method: stored.hit.method,
+        counted: stored.hit.counts(),
+        verdict: stored.hit.verdict,
+    };
+    let recent = &mut state.recent;
+    let place = recent.partition_point(|other| other.order() < entry.order());
+    recent.insert(place, entry);
+    let newest = recent.last().map_or(entry.seen.at, |last| last.seen.at);
+    let from = newest.plus(-REMEMBERED_MICROS);
+    recent.retain(|entry| entry.seen.at >= from);
+    if recent.len() <= RECENT_MAX {
+        return true;
+    }
+    // The first of many have shown what they are.
+    recent.pop();
+    false
+}
+
+/// What is around every hit of a message.
+#[derive(Clone, Copy)]
+pub(super) struct Scene<'a> {
+    pub(super) rules: &'a RuleSet,
+    pub(super) accepted_at: Option<Micros>,
+    pub(super) message: MessageId,
+    /// Links of its campaign that a reader can follow.
+    pub(super) links: u32,
+}
+
+impl Scene<'_> {
+    /// What is to be said of a hit among these.
+    pub(super) fn judge(&self, hit: &Neighbour, company: &[Neighbour]) -> (Facts, Verdict) {
+        let minted_at = i64::from(self.message.minted_at).saturating_mul(1_000_000);
+        let around = Around {
+            hit,
+            company,
+            accepted_at: self.accepted_at,
+            minted_at: Some(Micros::new(minted_at)),
+            links: self.links,
+        };
+        let facts = around.settle();
+        (facts, judge::judge(self.rules, hit.kind, facts))
+    }
+}
