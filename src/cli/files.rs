@@ -30,16 +30,24 @@ impl Source {
     /// # Errors
     /// Exit codes 64 and 66.
     pub(super) fn open(path: Option<&Path>, reach: &Reach, what: &str) -> Result<Self, Failure> {
+        if named(path).is_none() && reach.takes_stdin() {
+            let line = format!("standard input is the key already; name the file of the {what}");
+            return Err(Failure::new(Failure::USAGE, line));
+        }
+        Self::of(path, what)
+    }
+
+    /// A file, or standard input.
+    ///
+    /// # Errors
+    /// Exit code 66.
+    pub(super) fn of(path: Option<&Path>, what: &str) -> Result<Self, Failure> {
         if let Some(path) = named(path) {
             let opened = File::open(path).map_err(|error| Failure::no_input(path, &error));
             return Ok(Self {
                 shown: path.display().to_string(),
                 file: opened?,
             });
-        }
-        if reach.takes_stdin() {
-            let line = format!("standard input is the key already; name the file of the {what}");
-            return Err(Failure::new(Failure::USAGE, line));
         }
         let (stdin, shown) = (std::io::stdin(), "standard input");
         if stdin.is_terminal() {

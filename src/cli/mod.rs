@@ -14,12 +14,14 @@ mod connection;
 mod copy;
 mod deliveries;
 mod doctor;
+mod eval;
 mod events;
 mod failure;
 mod files;
 mod geoip;
 mod health;
 mod journal;
+mod judge;
 mod keys;
 mod lines;
 mod link;
@@ -94,6 +96,8 @@ enum Command {
     #[command(subcommand)]
     Geoip(geoip::Geoip),
     Health(health::Health),
+    Judge(judge::Judge),
+    Eval(eval::Eval),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
     Man(man::ManPages),
@@ -139,6 +143,8 @@ pub fn run() -> ExitCode {
         Command::Copy(command) => command.run(),
         Command::Geoip(command) => command.run(),
         Command::Health(command) => command.run(),
+        Command::Judge(command) => command.run(),
+        Command::Eval(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),

@@ -8,6 +8,7 @@
 )]
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use cupel::domain::hit::{HitKind, HttpVersion, Method, Scheme, TokenState};
 use cupel::domain::judgement::{Class, Verdict};
@@ -245,4 +246,42 @@ fn captured_requests_are_judged_by_what_they_were() {
     }
     assert!(judged > 250, "only {judged} requests judged");
     assert!(wrong.is_empty(), "{} of {judged}: {wrong:#?}", wrong.len());
+}
+
+/// What the shipped rule set must do on simulated mailings: clicks kept at least, leak at most, and
+/// error of the filtered count at most, per cent.
+#[test]
+fn simulated_mailings_are_judged_well() {
+    for (stream, kept, leak, error) in [
+        ("b2c", 99.3, 2.0, 2.0),
+        ("b2b", 98.5, 5.0, 4.0),
+        ("transactional", 98.5, 2.0, 2.0),
+    ] {
+        let hits = corpora().join(format!("hits/{stream}.ndjson.gz"));
+        let labels = corpora().join(format!("hits/{stream}.labels.tsv"));
+        let done = Command::new(env!("CARGO_BIN_EXE_cupel"))
+            .args(["eval", "--json", "--labels"])
+            .args([&labels, &hits])
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{done:?}");
+        assert!(done.stderr.is_empty(), "every hit has a label");
+        let said: Value = serde_json::from_slice(&done.stdout).unwrap();
+        let percent = |of: &str| {
+            said.pointer(&format!("{of}/percent"))
+                .unwrap()
+                .as_f64()
+                .unwrap()
+        };
+        for (of, low, high) in [
+            ("/clicks/kept", kept, 100.0),
+            ("/clicks/leak", 0.0, leak),
+            ("/clicks/error", -error, error),
+            ("/opens/kept", 99.5, 100.0),
+            ("/opens/leak", 0.0, 2.0),
+        ] {
+            let is = percent(of);
+            assert!((low..=high).contains(&is), "{stream}{of}: {is}");
+        }
+    }
 }
