@@ -113,13 +113,14 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     let moving = Moving::start(&journal);
     let mut keeper = journal.keeper().unwrap();
     let (mut cost, mut wall, mut done) = (Cost::default(), Duration::ZERO, 0);
+    let mut revised = 0;
     while done < options.hits {
         let count = options.batch.min(options.hits - done);
         let last = keep(&journal, &mut keeper, &mut maker, count).await?;
         store.look_ahead(last).await?;
         let (began, before) = (Instant::now(), Cost::now(options.store.is_some()));
         for settler in &mut settlers {
-            settle(settler, &store, last).await?;
+            revised += settle(settler, &store, last).await?;
         }
         cost.add(Cost::now(options.store.is_some()).since(before));
         wall += began.elapsed();
@@ -129,6 +130,10 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     }
     moving.end();
     report("settled", done, wall.as_secs_f64(), cost);
+    println!(
+        "judgements that changed: {:.2} a hit",
+        revised as f64 / done as f64
+    );
     println!("bytes a hit: {}", store.bytes().await? / done);
     asked::fast_set(&store, options.campaigns).await?;
     for id in [1, options.campaigns / 2].into_iter().take(options.checked) {
@@ -207,12 +212,18 @@ fn settlers(
     Ok(settlers)
 }
 
-/// Settles what is there, and closes all windows.
-async fn settle(settler: &mut Settler, store: &Store, last: Micros) -> anyhow::Result<()> {
+/// Settles what is there, and closes all windows. Judgements that changed.
+async fn settle(settler: &mut Settler, store: &Store, last: Micros) -> anyhow::Result<u64> {
     let now = last.plus(3_600_000_000);
     settler.turn_day_keys(now);
-    while settler.round(store, now).await?.more {}
-    Ok(())
+    let mut revised = 0;
+    loop {
+        let progress = settler.round(store, now).await?;
+        revised += progress.revised;
+        if !progress.more {
+            return Ok(revised);
+        }
+    }
 }
 
 /// Keeps so many hits, and waits until the journal has them on the disk. The time of the last.

@@ -186,7 +186,7 @@ impl<'a> Fold<'a> {
         let company: Vec<_> = state.recent.iter().map(|recent| recent.seen).collect();
         let scene = self.round.scene(id, state);
         let now = scene.judge(&company::seen(&stored), &company);
-        if now != (stored.hit.facts, stored.hit.verdict) {
+        if now.1 != stored.hit.verdict {
             self.revise(&Counting::of(&stored.hit), place, stored.hit.verdict, now);
         }
     }
@@ -206,7 +206,13 @@ impl<'a> Fold<'a> {
                     continue;
                 }
                 let (facts, verdict) = scene.judge(&recent.seen, &company);
-                if (facts, verdict) != (recent.seen.facts, recent.verdict) {
+                // Once settled, what is only a little likelier than before is left as it is.
+                let again = recent.seen.at <= self.round.settled_before;
+                let changed_to = match again {
+                    true => verdict.class != recent.verdict.class,
+                    false => verdict != recent.verdict,
+                };
+                if changed_to {
                     changed.push((*recent, (facts, verdict)));
                     (recent.seen.facts, recent.verdict) = (facts, verdict);
                 }
