@@ -2,7 +2,7 @@
 
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use crate::domain::act::Act;
 use crate::domain::message::MessageId;
@@ -21,13 +21,13 @@ const ROWS_MAX: usize = 500;
 
 /// Writes everything or nothing.
 pub(in crate::store) async fn ingest(writer: &SqlitePool, all: &Ingest) -> Result<(), StoreError> {
-    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let mut transaction = begin(writer).await?;
     if let Some(journal) = &all.journal {
         move_position(&mut transaction, journal).await?;
     }
     if commits_position_apart() {
         transaction.commit().await?;
-        transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+        transaction = begin(writer).await?;
     }
     let edge = all.journal.map_or(0, |journal| journal.edge);
     insert_texts(&mut transaction, &all.texts).await?;
@@ -51,6 +51,16 @@ pub(in crate::store) async fn ingest(writer: &SqlitePool, all: &Ingest) -> Resul
     }
     transaction.commit().await?;
     Ok(())
+}
+
+/// A connection that was broken off as it began or ended a transaction may be in it still, and
+/// would be for as long as the pool has it: it is ended, and the next round gets another.
+async fn begin(writer: &SqlitePool) -> Result<Transaction<'static, Sqlite>, StoreError> {
+    let begun = writer.begin_with("BEGIN IMMEDIATE").await;
+    if let Err(sqlx::Error::Database(_)) = &begun {
+        writer.acquire().await?.close().await?;
+    }
+    Ok(begun?)
 }
 
 async fn move_position(on: &mut SqliteConnection, all: &Moved) -> Result<(), StoreError> {
