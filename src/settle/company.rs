@@ -39,17 +39,17 @@ pub(super) fn remember(state: &mut MessageState, edge: i64, stored: &StoredHit) 
         verdict: stored.hit.verdict,
     };
     let recent = &mut state.recent;
-    let place = recent.partition_point(|other| other.order() < entry.order());
-    recent.insert(place, entry);
-    let newest = recent.last().map_or(entry.seen.at, |last| last.seen.at);
+    let newest = recent.last().map(|last| last.seen.at);
+    let newest = newest.map_or(entry.seen.at, |newest| newest.max(entry.seen.at));
     let from = newest.plus(-REMEMBERED_MICROS);
     recent.retain(|entry| entry.seen.at >= from);
-    if recent.len() <= RECENT_MAX {
-        return true;
-    }
     // The first of many have shown what they are.
-    recent.pop();
-    false
+    if recent.len() >= RECENT_MAX || entry.seen.at < from {
+        return false;
+    }
+    let place = recent.partition_point(|other| other.order() < entry.order());
+    recent.insert(place, entry);
+    true
 }
 
 /// What is around every hit of a message.

@@ -23,7 +23,7 @@ use super::{Progress, States};
 pub(super) struct Round<'a> {
     pub(super) rules: &'a RuleSet,
     /// Links of campaigns that a reader can follow.
-    pub(super) links: HashMap<u32, u32>,
+    pub(super) links: &'a HashMap<u32, u32>,
     /// Whether the window of a hit of this time has closed.
     pub(super) is_due: &'a dyn Fn(Micros) -> bool,
     /// Up to when windows had closed before.
@@ -183,9 +183,11 @@ impl<'a> Fold<'a> {
             return;
         }
         // One of too many is judged once, among those that there was room for.
-        let company: Vec<_> = state.recent.iter().map(|recent| recent.seen).collect();
+        let own = company::seen(&stored);
+        let company = state.recent.iter().map(|recent| recent.seen);
+        let company: Vec<_> = company.chain([own]).collect();
         let scene = self.round.scene(id, state);
-        let now = scene.judge(&company::seen(&stored), &company);
+        let now = scene.judge(&own, &company);
         if now.1 != stored.hit.verdict {
             self.revise(&Counting::of(&stored.hit), place, stored.hit.verdict, now);
         }

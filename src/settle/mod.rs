@@ -269,7 +269,7 @@ impl Settler {
         let written = came.written();
         let round = Round {
             rules: &self.rules,
-            links,
+            links: &links,
             is_due: &is_due,
             settled_before: connected.settled_to,
             now,

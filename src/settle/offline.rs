@@ -106,7 +106,7 @@ impl Offline {
         let is_due = |at: Micros| at <= until;
         let round = Round {
             rules: &self.rules,
-            links: self.links.clone(),
+            links: &self.links,
             is_due: &is_due,
             settled_before: self.settled_to,
             now,

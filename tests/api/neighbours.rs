@@ -126,7 +126,7 @@ fn what_comes_later_opens_a_settled_judgement_again() {
 }
 
 #[test]
-fn ten_thousand_hits_on_one_message_cost_what_forty_eight_do() {
+fn of_ten_thousand_hits_on_one_message_forty_eight_are_remembered() {
     let server = server();
     let (campaign, token) = campaign(&server);
     let path = server.url(&format!("/c/{token}/1"));

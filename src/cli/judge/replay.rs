@@ -92,13 +92,13 @@ impl Replay {
             }
             Record::Message(message) => {
                 let campaign = self.campaign(&message.campaign);
-                self.message(&message.message, Some(campaign), message.at);
+                self.message(&message.message, Some(campaign), Some(message.at));
                 self.reach(message.at)
             }
             Record::Delivery(delivery) => {
                 let settled = self.reach(delivery.at);
                 if delivery.event == "delivered" {
-                    let message = self.message(&delivery.message, None, delivery.at);
+                    let message = self.message(&delivery.message, None, None);
                     self.settler.accepted(message, delivery.at);
                 }
                 settled
@@ -164,14 +164,20 @@ impl Replay {
         campaign
     }
 
-    fn message(&mut self, name: &str, campaign: Option<CampaignId>, at: Micros) -> MessageId {
+    /// A message; where its own record has not come, when it was made is not known.
+    fn message(
+        &mut self,
+        name: &str,
+        campaign: Option<CampaignId>,
+        made_at: Option<Micros>,
+    ) -> MessageId {
         if let Some(known) = self.messages.get(name) {
             return *known;
         }
         let campaign = campaign.or(self.campaign);
         let id = MessageId {
             campaign: campaign.unwrap_or(CampaignId::FIRST),
-            minted_at: at.seconds(),
+            minted_at: made_at.map_or(0, Micros::seconds),
             number: u32::try_from(self.messages.len()).unwrap_or(u32::MAX),
         };
         self.messages.insert(name.into(), id);
@@ -180,7 +186,7 @@ impl Replay {
 
     fn hit(&mut self, hit: &stream::Hit<'_>) {
         let message = hit.message.as_deref();
-        let message = message.map(|name| self.message(name, None, hit.at));
+        let message = message.map(|name| self.message(name, None, None));
         let campaign = message.map_or(CampaignId::FIRST, |id| id.campaign);
         let number = hit.link.unwrap_or(0);
         let link = self.links.get(&(campaign, number)).copied();

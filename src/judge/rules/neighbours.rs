@@ -52,8 +52,8 @@ const QUIET: u64 = of(&[
     bits::METHOD_HEAD,
     bits::METHOD_OTHER,
 ]);
-/// Bits 24 to 35: what headers showed.
-const HEADERS: u64 = 0xFFF << 24;
+/// Bits 24 and 27 to 34: what headers showed of the client, however its navigation began.
+const HEADERS: u64 = 1 << 24 | 0xFF << 27;
 
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 const fn of(bits: &[u8]) -> u64 {
@@ -120,7 +120,8 @@ impl Around<'_> {
 
     /// How many links its source followed around this hit, up to `most`.
     fn swept(&self, most: u32) -> u32 {
-        let links = self.followed(SWEEP).map(|hit| hit.link);
+        let shown = |hit: &&Neighbour| !hit.facts.has(bits::HONEYPOT);
+        let links = self.followed(SWEEP).filter(shown).map(|hit| hit.link);
         match follows(self.hit) {
             true => u32::try_from(distinct(links, most as usize)).unwrap_or(most),
             false => 0,
