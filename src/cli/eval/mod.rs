@@ -13,7 +13,7 @@ use crate::domain::hit::HitKind;
 use crate::judge::{self, RuleSet};
 
 use super::Failure;
-use super::judge::{Judged, Stream};
+use super::judge::{Judged, Stream, signals};
 use super::lines::{Lines, count, tell};
 use super::sheet::{Form, Sheet};
 use figures::{Counts, Figures, Groups};
@@ -229,12 +229,6 @@ impl Eval {
         }
         lines.finish()
     }
-}
-
-fn signals(explained: &judge::Explained) -> Vec<serde_json::Value> {
-    let signals = explained.signals.iter();
-    let signals = signals.map(|(name, weight)| json!({"name": name, "weight": weight}));
-    signals.collect()
 }
 
 fn print_groups(lines: &mut Lines, by: By, groups: &Groups) {

@@ -15,8 +15,9 @@ use super::Failure;
 use super::files::Source;
 use super::lines::Lines;
 
-pub(super) use replay::{Judged, Replay};
-pub(super) use stream::LinesOf;
+pub(super) use replay::Judged;
+use replay::Replay;
+use stream::LinesOf;
 
 /// Judge the hits of a file as the server would, without one
 ///
@@ -92,11 +93,16 @@ fn rules_of(file: &Path) -> Result<RuleSet, Failure> {
     rules.map_err(|error| Failure::new(Failure::DATA, format!("{}: {error}", file.display())))
 }
 
+/// What a judgement rests on.
+pub(super) fn signals(explained: &judge::Explained) -> Vec<Value> {
+    let signals = explained.signals.iter();
+    let signals = signals.map(|(name, weight)| json!({"name": name, "weight": weight}));
+    signals.collect()
+}
+
 /// A judgement as people and programs read it.
 fn line(rules: &RuleSet, judged: &Judged) -> Value {
     let explained = judge::explain(rules, judged.kind, judged.facts);
-    let signals = explained.signals.iter();
-    let signals = signals.map(|(name, weight)| json!({"name": name, "weight": weight}));
     json!({
         "id": &*judged.id,
         "class": judged.verdict.class,
@@ -104,7 +110,7 @@ fn line(rules: &RuleSet, judged: &Judged) -> Value {
         "human": judged.verdict.class.is_human(),
         "stage": "settled",
         "prior": explained.prior,
-        "signals": signals.collect::<Vec<_>>(),
+        "signals": signals(&explained),
         "ruleset": format!("{}@{}", rules.name(), rules.version()),
     })
 }

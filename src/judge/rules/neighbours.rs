@@ -1,9 +1,9 @@
 //! Rules on what else the message of a hit saw.
 //!
-//! Evidence moves along the *source* (network and agent), never along time alone: whoever clicks
-//! beside a scan is a person still. HEAD requests and prefetches say nothing of their neighbours,
-//! and only what was observed in a request moves, never what was concluded from it: the order in
-//! which hits came makes no difference.
+//! Evidence moves along the *source* (network and agent), never along time alone. The rules
+//! that look across networks say what they ask for besides. HEAD requests and prefetches say
+//! nothing of their neighbours, and only what was observed in a request moves, never what was
+//! concluded from it: the order in which hits came makes no difference.
 
 use crate::domain::hit::HitKind;
 use crate::domain::judgement::Facts;
