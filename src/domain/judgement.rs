@@ -31,7 +31,7 @@ impl Class {
 coded_enum! {
     /// What a judgement could see.
     pub enum Stage {
-        /// The request alone.
+        /// The request, and what was known around it when it was written.
         Provisional = 1 => "provisional",
         /// The request and what came around it.
         Settled = 2 => "settled",

@@ -96,7 +96,6 @@ impl Came {
         for (edge, stored) in due {
             fold.settle(edge, stored);
         }
-        fold.judge();
         self.texts.into_iter().for_each(|side| fold.text(side));
         for (sequence, act) in self.acts {
             fold.act(sequence, act);
@@ -106,6 +105,7 @@ impl Came {
                 fold.write(arrival.edge, *stored);
             }
         }
+        fold.judge();
         fold
     }
 

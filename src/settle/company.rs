@@ -17,7 +17,7 @@ pub(super) fn seen(stored: &StoredHit) -> Neighbour {
     Neighbour {
         at: hit.at,
         kind: hit.kind,
-        link: super::fold::link(hit),
+        link: super::totals::link(hit),
         network: Neighbour::network(stored.prefix),
         agent: Neighbour::agent(hit.agent),
         asn: hit.network.asn,
@@ -52,6 +52,11 @@ pub(super) fn remember(state: &mut MessageState, edge: i64, stored: &StoredHit) 
     true
 }
 
+/// The hits of a message that are remembered.
+pub(super) fn of(state: &MessageState) -> Vec<Neighbour> {
+    state.recent.iter().map(|recent| recent.seen).collect()
+}
+
 /// What is around every hit of a message.
 #[derive(Clone, Copy)]
 pub(super) struct Scene<'a> {
@@ -75,5 +80,16 @@ impl Scene<'_> {
         };
         let facts = around.settle();
         (facts, judge::judge(self.rules, hit.kind, facts))
+    }
+
+    /// What is to be said of one of too many hits, for which there was no room among these.
+    pub(super) fn judge_left_out(
+        &self,
+        stored: &StoredHit,
+        company: &[Neighbour],
+    ) -> (Facts, Verdict) {
+        let own = seen(stored);
+        let company: Vec<_> = company.iter().copied().chain([own]).collect();
+        self.judge(&own, &company)
     }
 }

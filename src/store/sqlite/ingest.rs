@@ -14,6 +14,7 @@ use super::super::ingest::{
     target,
 };
 use super::super::messages::MessageState;
+use super::super::sql::Row;
 use super::super::{StoreError, signed};
 
 /// Rows of one statement; a hit binds 27 values and SQLite takes 32,766.
@@ -211,6 +212,28 @@ async fn revise(on: &mut SqliteConnection, rows: &[Revision]) -> Result<(), Stor
     }
     replace.execute(on).await?;
     Ok(())
+}
+
+/// Columns of [`MessageState`] for those of `ids` that have one.
+pub(in crate::store) async fn message_states(
+    writer: &SqlitePool,
+    ids: &[MessageId],
+) -> Result<Vec<Row>, StoreError> {
+    const BEGIN: &str = "SELECT campaign, minted_at, number, recipient, accepted_at, first_hit_at,
+            counts, recent
+        FROM messages WHERE (campaign, minted_at, number) IN (VALUES ";
+    let mut states = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(ROWS_MAX) {
+        let mut query = statement(BEGIN, 3, ids.len(), ")");
+        for id in ids {
+            query = query
+                .bind(id.campaign.get())
+                .bind(id.minted_at)
+                .bind(id.number);
+        }
+        states.extend(query.fetch_all(writer).await?.into_iter().map(Row::Sqlite));
+    }
+    Ok(states)
 }
 
 async fn upsert_messages(

@@ -20,7 +20,7 @@ use super::connections::Pool;
 use super::schema::refused;
 use super::{Store, StoreError};
 
-pub(super) use ingest::ingest;
+pub(super) use ingest::{ingest, message_states};
 pub(super) use insert::insert;
 
 const READERS_MAX: u32 = 4;
