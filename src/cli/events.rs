@@ -99,7 +99,7 @@ struct List {
     follow: bool,
 }
 
-fn id(text: &str) -> Result<String, String> {
+pub(super) fn id(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
     if !text.is_empty() && text.chars().all(plain) {
         return Ok(text.to_owned());

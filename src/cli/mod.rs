@@ -16,6 +16,7 @@ mod deliveries;
 mod doctor;
 mod eval;
 mod events;
+mod explain;
 mod failure;
 mod files;
 mod geoip;
@@ -74,6 +75,7 @@ enum Command {
     /// List hits, and show how one was judged
     #[command(visible_alias = "event")]
     Events(events::Events),
+    Explain(explain::Explain),
     /// Say which messages were accepted, and when
     #[command(visible_alias = "delivery")]
     Deliveries(deliveries::Deliveries),
@@ -133,6 +135,7 @@ pub fn run() -> ExitCode {
         Command::Numbers(command) => command.run(),
         Command::Stats(command) => command.run(),
         Command::Events(command) => command.run(),
+        Command::Explain(command) => command.run(),
         Command::Deliveries(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Keys(command) => command.run(),

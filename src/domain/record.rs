@@ -66,6 +66,17 @@ pub enum Target {
     Short(u32),
 }
 
+impl Target {
+    /// Campaign and link, as rows and sums name them: campaign 0 for short links.
+    #[must_use]
+    pub const fn numbers(self) -> (u32, u32) {
+        match self {
+            Self::Campaign(campaign, link) => (campaign.get(), link),
+            Self::Short(id) => (0, id),
+        }
+    }
+}
+
 /// One hit, after the privacy rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hit {

@@ -13,6 +13,7 @@
 //! evidence speaks (the first in `SIGNALS`, if two are equal); between them nobody can say. The
 //! bounds are compared with the rounded score, so what is shown is what was decided on.
 
+pub mod about;
 pub mod agent;
 mod agent_lists;
 mod around;
@@ -22,12 +23,16 @@ pub mod headers;
 mod rules;
 pub mod ruleset;
 pub mod signals;
+mod why;
 
+pub use about::about;
 pub use agent::{AgentFacts, AgentKind, Agents};
 pub use around::Around;
 pub use headers::Headers;
 pub use ruleset::RuleSet;
 pub use signals::{Observed, SIGNALS, Signal, observe};
+
+pub use why::{Turn, rests_on, sum, turn};
 
 use crate::domain::hit::HitKind;
 use crate::domain::judgement::{Class, Facts, Score, Verdict};

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::signals::{SIGNALS, by_name};
+use super::signals::{SIGNALS, Signal, by_name};
 use crate::domain::hit::HitKind;
 use crate::domain::judgement::RuleSetId;
 
@@ -120,6 +120,13 @@ impl RuleSet {
     #[must_use]
     pub fn window_seconds(&self) -> u32 {
         self.window_seconds
+    }
+
+    /// What a signal is worth on a kind of hit, in log-odds.
+    #[must_use]
+    pub fn weight(&self, kind: HitKind, signal: &Signal) -> f64 {
+        let weights = &self.scope(kind).weights;
+        weights.get(usize::from(signal.bit)).copied().unwrap_or(0.0)
     }
 
     pub(super) fn scope(&self, kind: HitKind) -> &Scope {

@@ -1,6 +1,6 @@
 //! The signals: every piece of evidence that a judgement can rest on, each one line here and one
 //! function in `rules/`. This list is the documentation;
-//! docs/judging.md adds evidence and known victims, and a test holds both together.
+//! `about.toml` adds evidence and known victims; docs/judging.md is made of both.
 //!
 //! A signal is a fact, not an opinion: it holds or it does not, whatever the rule set and, as a
 //! rule, whatever the kind of hit. What it is worth, on opens and on clicks apart, is the rule

@@ -231,27 +231,3 @@ fn a_fact_of_a_newer_version_weighs_nothing() {
         judge(&rules, HitKind::Click, Facts::NONE)
     );
 }
-
-/// docs/judging.md has one table row per signal, with the weights of the shipped rule set.
-#[test]
-fn the_documentation_names_every_signal_with_its_weights() {
-    let docs = include_str!("../../docs/judging.md");
-    let rules = RuleSet::shipped().unwrap();
-    for signal in SIGNALS {
-        let weight = |kind| rules.scope(kind).weights[usize::from(signal.bit)];
-        let row = format!(
-            "| `{}` | {} | {:+.1} | {:+.1} |",
-            signal.name,
-            signal.family.name(),
-            weight(HitKind::Open),
-            weight(HitKind::Click),
-        );
-        assert!(docs.contains(&row), "docs/judging.md has no row {row}");
-    }
-    let rows = docs.lines().filter(|line| line.starts_with("| `")).count();
-    assert_eq!(
-        rows,
-        SIGNALS.len(),
-        "docs/judging.md describes signals that do not exist"
-    );
-}

@@ -11,20 +11,6 @@ use crate::store::{MessageState, RECENT_MAX, Recent, StoredHit};
 /// How long a hit can still change what is said of another.
 pub(super) const REMEMBERED_MICROS: i64 = 24 * 3_600 * 1_000_000;
 
-/// What a hit shows its neighbours.
-pub(super) fn seen(stored: &StoredHit) -> Neighbour {
-    let hit = &stored.hit;
-    Neighbour {
-        at: hit.at,
-        kind: hit.kind,
-        link: super::totals::link(hit),
-        network: Neighbour::network(stored.prefix),
-        agent: Neighbour::agent(hit.agent),
-        asn: hit.network.asn,
-        facts: hit.facts,
-    }
-}
-
 /// Keeps a hit for those that come after it, in order; `false` if there is no room.
 pub(super) fn remember(state: &mut MessageState, edge: i64, stored: &StoredHit) -> bool {
     if stored.hit.level != PrivacyLevel::Individual {
@@ -33,7 +19,7 @@ pub(super) fn remember(state: &mut MessageState, edge: i64, stored: &StoredHit) 
     let entry = Recent {
         edge,
         sequence: stored.sequence,
-        seen: seen(stored),
+        seen: stored.as_neighbour(),
         method: stored.hit.method,
         counted: stored.hit.counts(),
         verdict: stored.hit.verdict,
@@ -88,7 +74,7 @@ impl Scene<'_> {
         stored: &StoredHit,
         company: &[Neighbour],
     ) -> (Facts, Verdict) {
-        let own = seen(stored);
+        let own = stored.as_neighbour();
         let company: Vec<_> = company.iter().copied().chain([own]).collect();
         self.judge(&own, &company)
     }

@@ -15,7 +15,7 @@ use crate::judge::{self, RuleSet};
 use crate::store::{Ingest, MessageState, Recent, Revision, StoredHit};
 
 use super::company::{self, Scene};
-use super::totals::{Counting, Totals, link};
+use super::totals::{Counting, Totals};
 use super::{Progress, States};
 
 /// What a round judges by.
@@ -95,7 +95,7 @@ impl<'a> Fold<'a> {
         if let Some((id, recipient)) = stored.hit.message {
             let hit = &mut stored.hit;
             let state = self.states.entry(id).or_default();
-            let link = link(hit);
+            let (_, link) = hit.target.numbers();
             if hit.answer == Answer::Acted && state.entry(hit.kind, link).raw > 0 {
                 hit.answer = Answer::Repeated;
             }

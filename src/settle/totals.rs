@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::domain::hit::{HitKind, Method};
 use crate::domain::judgement::{RuleSetId, Verdict};
 use crate::domain::message::MessageId;
-use crate::domain::record::{Hit, Target};
+use crate::domain::record::Hit;
 use crate::domain::time::Micros;
 use crate::store::{Ingest, MessageState, Recent, StoredSums, SumKey, UniqueKey};
 
@@ -21,13 +21,9 @@ pub(super) struct Counting {
 
 impl Counting {
     pub(super) fn of(hit: &Hit) -> Self {
-        let campaign = match hit.target {
-            Target::Campaign(campaign, _) => campaign.get(),
-            Target::Short(_) => 0,
-        };
         Self {
             at: hit.at,
-            target: (campaign, link(hit)),
+            target: hit.target.numbers(),
             kind: hit.kind,
             method: hit.method,
             counted: hit.counts(),
@@ -112,12 +108,6 @@ impl Totals {
         let changed = |(_, by): &(UniqueKey, (i64, i64))| *by != (0, 0);
         out.sums = self.sums.into_iter().filter(moved).collect();
         out.uniques = self.uniques.into_iter().filter(changed).collect();
-    }
-}
-
-pub(super) fn link(hit: &Hit) -> u32 {
-    match hit.target {
-        Target::Campaign(_, link) | Target::Short(link) => link,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Edges, and how far each one's journal is in the store.
 
+use std::collections::HashMap;
+
 use crate::domain::time::Micros;
 use crate::journal::EdgeId;
 
@@ -52,6 +54,17 @@ impl Store {
             return Ok(Vec::new());
         };
         shared.silent().await
+    }
+
+    /// Every edge that there ever was, behind its row.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn edge_names(&self) -> Result<HashMap<i64, EdgeId>, StoreError> {
+        const SQL: Sql = Sql::same("SELECT id, incarnation FROM edges");
+        let rows = self.readers.all(Query::new(SQL)).await?;
+        let name = |row: &Row| Ok((row.at(0)?, EdgeId(narrow(row.at(1)?, "edge")?)));
+        rows.iter().map(name).collect()
     }
 
     /// The row of an edge, made on first sight, and its position.

@@ -6,6 +6,7 @@ use crate::domain::campaign::{CampaignId, PrivacyLevel};
 use crate::domain::hit::{Answer, HitKind, HttpVersion, Method, Scheme, TokenState};
 use crate::domain::judgement::{Class, Facts, RuleSetId, Score, Verdict};
 use crate::domain::message::{MessageId, RecipientKey};
+use crate::domain::neighbour::Neighbour;
 use crate::domain::network::{Lists, NetworkFacts};
 use crate::domain::record::{Hit, Target};
 use crate::domain::shard::Shard;
@@ -81,6 +82,22 @@ impl StoredHit {
     #[must_use]
     pub fn shard(&self) -> Shard {
         Shard::of(self.hit.message.map(|(id, _)| id), self.sequence)
+    }
+
+    /// What it shows the other hits of its message.
+    #[must_use]
+    pub fn as_neighbour(&self) -> Neighbour {
+        let hit = &self.hit;
+        let (_, link) = hit.target.numbers();
+        Neighbour {
+            at: hit.at,
+            kind: hit.kind,
+            link,
+            network: Neighbour::network(self.prefix),
+            agent: Neighbour::agent(hit.agent),
+            asn: hit.network.asn,
+            facts: hit.facts,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::domain::act::Act;
 use crate::domain::hit::{HitKind, Method};
 use crate::domain::judgement::{Class, Facts, RuleSetId, Verdict};
 use crate::domain::message::{MessageId, RecipientKey};
-use crate::domain::record::{Hit, Target};
+use crate::domain::record::Hit;
 use crate::domain::shard::Shard;
 use crate::domain::time::Micros;
 use crate::journal::EdgeId;
@@ -179,14 +179,6 @@ pub(super) fn claimed(hit: &Hit) -> Option<Vec<u8>> {
     hit.message
         .filter(|_| hit.claimed)
         .and_then(|(_, key)| recipient(key))
-}
-
-/// Campaign and link as rows and sums name them: campaign 0 for short links.
-pub(super) fn target(hit: &Hit) -> (u32, u32) {
-    match hit.target {
-        Target::Campaign(campaign, link) => (campaign.get(), link),
-        Target::Short(id) => (0, id),
-    }
 }
 
 /// Sequences as rows keep them.

@@ -100,7 +100,16 @@ fn read_counts(mut from: &[u8]) -> Option<Vec<LinkCounts>> {
 }
 
 impl Store {
-    /// States of those of `ids` that have one.
+    /// State of a message, as others see it.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn message_state(&self, id: MessageId) -> Result<Option<MessageState>, StoreError> {
+        let states = states(&self.readers, &[id]).await?;
+        Ok(states.into_iter().next().map(|(_, state)| state))
+    }
+
+    /// States of those of `ids` that have one, as who settles them left them.
     ///
     /// # Errors
     /// The store is not available.
@@ -108,44 +117,52 @@ impl Store {
         &self,
         ids: &[MessageId],
     ) -> Result<Vec<(MessageId, MessageState)>, StoreError> {
-        let mut states = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(LOOKUP_ROWS_MAX) {
-            for row in self.states_of(chunk).await? {
-                let campaign = CampaignId::new(narrow(row.at(0)?, "campaign")?);
-                let id = MessageId {
-                    campaign: campaign.ok_or(StoreError::Unreadable("message"))?,
-                    minted_at: narrow(row.at(1)?, "message")?,
-                    number: narrow(row.at(2)?, "message")?,
-                };
-                let recipient: Option<Vec<u8>> = row.at(3)?;
-                let recipient = recipient
-                    .and_then(|bytes| bytes.first_chunk::<10>().copied())
-                    .map(RecipientKey::from_bytes);
-                let counts: Vec<u8> = row.at(6)?;
-                let recent: Option<Vec<u8>> = row.at(7)?;
-                let state = MessageState {
-                    recipient,
-                    accepted_at: row.at::<Option<i64>>(4)?.map(Micros::new),
-                    first_hit_at: row.at::<Option<i64>>(5)?.map(Micros::new),
-                    counts: read_counts(&counts).unwrap_or_else(|| {
-                        tracing::error!(message = %id, "store: unreadable counts, begun anew");
-                        Vec::new()
-                    }),
-                    recent: recent::read(&recent.unwrap_or_default()).unwrap_or_else(|| {
-                        tracing::error!(message = %id, "store: unreadable neighbours, begun anew");
-                        Vec::new()
-                    }),
-                };
-                states.push((id, state));
-            }
-        }
-        Ok(states)
+        states(&self.writer, ids).await
     }
+}
 
-    async fn states_of(&self, ids: &[MessageId]) -> Result<Vec<Row>, StoreError> {
-        match &self.writer {
-            Pool::Sqlite(writer) => sqlite::message_states(writer, ids).await,
-            Pool::Postgres(writer) => postgres::message_states(writer, ids).await,
+async fn states(
+    pool: &Pool,
+    ids: &[MessageId],
+) -> Result<Vec<(MessageId, MessageState)>, StoreError> {
+    let mut states = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(LOOKUP_ROWS_MAX) {
+        let rows = match pool {
+            Pool::Sqlite(pool) => sqlite::message_states(pool, ids).await?,
+            Pool::Postgres(pool) => postgres::message_states(pool, ids).await?,
+        };
+        for row in &rows {
+            states.push(state(row)?);
         }
     }
+    Ok(states)
+}
+
+fn state(row: &Row) -> Result<(MessageId, MessageState), StoreError> {
+    let campaign = CampaignId::new(narrow(row.at(0)?, "campaign")?);
+    let id = MessageId {
+        campaign: campaign.ok_or(StoreError::Unreadable("message"))?,
+        minted_at: narrow(row.at(1)?, "message")?,
+        number: narrow(row.at(2)?, "message")?,
+    };
+    let recipient: Option<Vec<u8>> = row.at(3)?;
+    let recipient = recipient
+        .and_then(|bytes| bytes.first_chunk::<10>().copied())
+        .map(RecipientKey::from_bytes);
+    let counts: Vec<u8> = row.at(6)?;
+    let recent: Option<Vec<u8>> = row.at(7)?;
+    let state = MessageState {
+        recipient,
+        accepted_at: row.at::<Option<i64>>(4)?.map(Micros::new),
+        first_hit_at: row.at::<Option<i64>>(5)?.map(Micros::new),
+        counts: read_counts(&counts).unwrap_or_else(|| {
+            tracing::error!(message = %id, "store: unreadable counts, begun anew");
+            Vec::new()
+        }),
+        recent: recent::read(&recent.unwrap_or_default()).unwrap_or_else(|| {
+            tracing::error!(message = %id, "store: unreadable neighbours, begun anew");
+            Vec::new()
+        }),
+    };
+    Ok((id, state))
 }

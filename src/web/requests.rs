@@ -40,6 +40,7 @@ const ROUTES: &[&str] = &[
     "/api/v1/short-links/{code}/stats",
     "/api/v1/events",
     "/api/v1/events/{id}",
+    "/api/v1/events/{id}/explain",
     "/api/v1/deliveries",
     "/api/v1/config",
     "/api/v1/config/reload",

@@ -36,6 +36,7 @@ const CALLS: &[(&str, &str)] = &[
     ("GET /short-links/{code}/stats", "short stats"),
     ("GET /events", "events list"),
     ("GET /events/{id}", "events show"),
+    ("GET /events/{id}/explain", "explain"),
     ("POST /deliveries", "deliveries send"),
     ("GET /config", "config show"),
     ("POST /config/reload", "config reload"),

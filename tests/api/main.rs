@@ -35,6 +35,7 @@ mod deliveries;
 mod directory;
 mod edges;
 mod events;
+mod explain;
 mod face;
 mod front;
 mod health;

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use crate::events::{CHROME, Hits, NAVIGATION, server};
 use crate::harness::{Server, eventually};
 
-const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0";
-const FIREFOX_SENDS: &[(&str, &str)] = &[
+pub(crate) const FIREFOX: &str =
+    "Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0";
+pub(crate) const FIREFOX_SENDS: &[(&str, &str)] = &[
     ("x-forwarded-proto", "https"),
     ("accept", "text/html,application/xhtml+xml,*/*;q=0.8"),
     ("accept-language", "en-US"),
@@ -16,11 +17,11 @@ const FIREFOX_SENDS: &[(&str, &str)] = &[
     ("sec-fetch-user", "?1"),
 ];
 /// Of a hosting company.
-const CLOUD: &str = "5.161.10.10";
-const HOME: &str = "84.160.1.1";
+pub(crate) const CLOUD: &str = "5.161.10.10";
+pub(crate) const HOME: &str = "84.160.1.1";
 
 /// Five links and a honeypot, and the token of a message.
-fn campaign(server: &Server) -> (u64, String) {
+pub(crate) fn campaign(server: &Server) -> (u64, String) {
     let campaign = server.campaign();
     for at in 1..=5 {
         server.link(
@@ -36,7 +37,7 @@ fn campaign(server: &Server) -> (u64, String) {
     (campaign, token)
 }
 
-fn follow<'a>(server: &'a Server, token: &str, link: u32) -> Hits<'a> {
+pub(crate) fn follow<'a>(server: &'a Server, token: &str, link: u32) -> Hits<'a> {
     Hits {
         server,
         path: format!("/c/{token}/{link}"),

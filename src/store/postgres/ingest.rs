@@ -15,7 +15,7 @@ use super::super::inbox::{
     ACCEPTED, Arrival, Arrived, HIT, write_accepted, write_hit as hit_record,
 };
 use super::super::ingest::{
-    Ingest, Moved, Revision, StoredSums, SumKey, UniqueKey, claimed, recipient, target,
+    Ingest, Moved, Revision, StoredSums, SumKey, UniqueKey, claimed, recipient,
 };
 use super::super::messages::MessageState;
 use super::super::sql::Row;
@@ -108,7 +108,7 @@ async fn copy_hits(on: &mut PgConnection, hits: &[(i64, StoredHit)]) -> Result<(
 
 fn write_hit(rows: &mut Rows, edge: i32, stored: &StoredHit) {
     let hit: &Hit = &stored.hit;
-    let (campaign, link) = target(hit);
+    let (campaign, link) = hit.target.numbers();
     let message = hit.message.map(|(message, _)| message);
     let id = |id: u64| (id != 0).then_some(signed(id));
     let code = i16::from;

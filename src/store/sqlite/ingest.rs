@@ -11,7 +11,6 @@ use crate::domain::time::Micros;
 use super::super::events::StoredHit;
 use super::super::ingest::{
     Ingest, MOVE_POSITION, Moved, Revision, StoredSums, SumKey, UniqueKey, claimed, recipient,
-    target,
 };
 use super::super::messages::MessageState;
 use super::super::sql::Row;
@@ -121,7 +120,7 @@ async fn insert_hits(
     let mut query = statement(BEGIN, 27, rows.len(), "");
     for (edge, stored) in rows {
         let hit = &stored.hit;
-        let (campaign, link) = target(hit);
+        let (campaign, link) = hit.target.numbers();
         let message = hit.message.map(|(message, _)| message);
         query = query
             .bind(*edge)

@@ -114,11 +114,11 @@ pub(super) async fn get(
     Ok(HttpResponse::Ok().json(shown(&parts, &hit)))
 }
 
-fn id(stored: &StoredHit) -> String {
+pub(super) fn id(stored: &StoredHit) -> String {
     format!("{}-{}", stored.edge, stored.sequence)
 }
 
-fn event_id(text: &str) -> Option<(EdgeId, u64)> {
+pub(super) fn event_id(text: &str) -> Option<(EdgeId, u64)> {
     let (edge, sequence) = text.split_once('-')?;
     Some((EdgeId::parse(edge)?, sequence.parse().ok()?))
 }
@@ -163,7 +163,7 @@ fn shown(parts: &Parts, stored: &StoredHit) -> Value {
 
 /// The judgement with its sum. An aggregate hit keeps its class alone: score, prior and signals
 /// are null.
-fn judgement(parts: &Parts, stored: &StoredHit) -> Value {
+pub(super) fn judgement(parts: &Parts, stored: &StoredHit) -> Value {
     let hit = &stored.hit;
     let explained = (hit.level == PrivacyLevel::Individual)
         .then(|| parts.rules_of(hit.ruleset))

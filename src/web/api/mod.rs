@@ -3,6 +3,7 @@
 mod campaigns;
 mod config;
 mod events;
+mod explain;
 mod keys;
 mod links;
 mod mint;
@@ -82,6 +83,7 @@ pub(super) fn routes(routes: &mut web::ServiceConfig) {
         .service(at("/short-links/{code}/stats").route(get().to(stats::short_link)))
         .service(at("/events").route(get().to(events::list)))
         .service(at("/events/{id}").route(get().to(events::get)))
+        .service(at("/events/{id}/explain").route(get().to(explain::get)))
         .service(at("/deliveries").route(post().to(events::deliveries)))
         .service(at("/config").route(get().to(config::show)))
         .service(at("/config/reload").route(post().to(config::reload)))

@@ -1,0 +1,375 @@
+//! Why a hit was judged as it was, in sentences: the sum, the hits around it that counted, what
+//! was known of it from before, and what would have turned it.
+
+use actix_web::{HttpResponse, web};
+use serde_json::{Value, json};
+
+use crate::domain::campaign::PrivacyLevel;
+use crate::domain::message::MessageId;
+use crate::domain::neighbour::Neighbour;
+use crate::domain::record::{Hit, Target};
+use crate::domain::time::Micros;
+use crate::judge::signals::{Family, Signal, by_name};
+use crate::judge::{self, Around, Explained, RuleSet, Turn};
+use crate::store::{EarlierJudgement, Recent, Store, StoreError, StoredHit};
+
+use super::super::Parts;
+use super::super::auth::MayRead;
+use super::super::error::WebError;
+use super::events::{event_id, id as name_of, judgement};
+
+pub(super) async fn get(
+    _caller: MayRead,
+    parts: web::Data<Parts>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, WebError> {
+    let none = || WebError::NotFound("event");
+    let (edge, sequence) = event_id(&id).ok_or_else(none)?;
+    let store = parts.store()?;
+    let stored = store.event(edge, sequence).await?.ok_or_else(none)?;
+    let rules = parts.rules_of(stored.hit.ruleset);
+    let rules = rules.filter(|_| stored.hit.level == PrivacyLevel::Individual);
+    let Some(rules) = rules else {
+        let what = "The privacy level keeps no reasons: the class is what was said when it came.";
+        let members = json!({"text": [verdict(&stored), what]});
+        return Ok(shown(&parts, &stored, members));
+    };
+    let company = Company::of(&store, &stored).await?;
+    let why = Why {
+        rests: company.rests(&judge::explain(&rules, stored.hit.kind, stored.hit.facts)),
+        earlier: store.earlier_judgements(edge, sequence).await?,
+        turn: judge::turn(&rules, stored.hit.kind, stored.hit.facts),
+        parts: &parts,
+        stored: &stored,
+        rules: &rules,
+        company: &company,
+    };
+    Ok(shown(&parts, &stored, why.members()))
+}
+
+/// The answer: the hit and its judgement, and these members.
+fn shown(parts: &Parts, stored: &StoredHit, mut members: Value) -> HttpResponse {
+    let hit = json!({
+        "id": name_of(stored),
+        "at": stored.hit.at,
+        "kind": stored.hit.kind,
+        "judgement": judgement(parts, stored),
+    });
+    if let (Some(members), Value::Object(hit)) = (members.as_object_mut(), hit) {
+        members.extend(hit);
+    }
+    HttpResponse::Ok().json(members)
+}
+
+/// The hits of a message that are remembered, with their events.
+struct Company {
+    hits: Vec<(String, Recent)>,
+    seen: Vec<Neighbour>,
+    /// The place of the hit in question in `seen`.
+    own: usize,
+    accepted_at: Option<Micros>,
+    minted_at: Option<Micros>,
+    links: u32,
+}
+
+/// A signal of the judgement.
+struct Rests {
+    signal: &'static Signal,
+    weight: f64,
+    /// Places of the hits that it rests on; `None` if it rests on none, or not on any that is
+    /// remembered.
+    on: Option<Vec<usize>>,
+}
+
+impl Company {
+    async fn of(store: &Store, stored: &StoredHit) -> Result<Self, StoreError> {
+        let mut company = Self {
+            hits: Vec::new(),
+            seen: Vec::new(),
+            own: 0,
+            accepted_at: None,
+            minted_at: None,
+            links: 0,
+        };
+        if let Some((message, _)) = stored.hit.message {
+            company.fill(store, message).await?;
+        }
+        let name = name_of(stored);
+        let own = company.hits.iter().position(|(id, _)| *id == name);
+        company.seen = company.hits.iter().map(|(_, recent)| recent.seen).collect();
+        company.own = own.unwrap_or(company.seen.len());
+        if own.is_none() {
+            company.seen.push(stored.as_neighbour());
+        }
+        Ok(company)
+    }
+
+    async fn fill(&mut self, store: &Store, message: MessageId) -> Result<(), StoreError> {
+        let minted_at = i64::from(message.minted_at).saturating_mul(1_000_000);
+        self.minted_at = Some(Micros::new(minted_at));
+        let links = store.link_totals(&[message.campaign.get()]).await?;
+        self.links = links.first().map_or(0, |(_, links)| *links);
+        let Some(state) = store.message_state(message).await? else {
+            return Ok(());
+        };
+        self.accepted_at = state.accepted_at;
+        let edges = store.edge_names().await?;
+        let named = state.recent.into_iter().filter_map(|recent| {
+            let edge = edges.get(&recent.edge)?;
+            Some((format!("{edge}-{}", recent.sequence), recent))
+        });
+        self.hits = named.collect();
+        Ok(())
+    }
+
+    fn rests(&self, explained: &Explained) -> Vec<Rests> {
+        let Some(hit) = self.seen.get(self.own) else {
+            return Vec::new();
+        };
+        let around = Around {
+            hit,
+            company: &self.seen,
+            accepted_at: self.accepted_at,
+            minted_at: self.minted_at,
+            links: self.links,
+        };
+        let signals = explained.signals.iter().filter_map(|(name, weight)| {
+            let signal = by_name(name)?;
+            Some(Rests {
+                signal,
+                weight: *weight,
+                on: judge::rests_on(&around, self.own, signal).filter(|on| !on.is_empty()),
+            })
+        });
+        signals.collect()
+    }
+
+    /// The others.
+    fn others(&self) -> impl Iterator<Item = (usize, &str, &Recent)> {
+        let places = self.hits.iter().enumerate();
+        let others = places.filter(|(place, _)| *place != self.own);
+        others.map(|(place, (id, recent))| (place, id.as_str(), recent))
+    }
+}
+
+struct Why<'a> {
+    parts: &'a Parts,
+    stored: &'a StoredHit,
+    rules: &'a RuleSet,
+    company: &'a Company,
+    rests: Vec<Rests>,
+    earlier: Vec<EarlierJudgement>,
+    turn: Turn,
+}
+
+impl Why<'_> {
+    fn members(&self) -> Value {
+        let hit = &self.stored.hit;
+        let (without, more) = match &self.turn {
+            Turn::Without(signals, verdict) => {
+                let names: Vec<_> = signals.iter().map(|signal| signal.name).collect();
+                let score = verdict.score.percent();
+                let without = json!({"signals": names, "class": verdict.class, "score": score});
+                (Some(without), None)
+            }
+            Turn::More { suspect, machine } => {
+                let rounded = |more: &Option<f64>| more.map(hundredths);
+                let more = json!({"suspect": rounded(suspect), "machine": rounded(machine)});
+                (None, Some(more))
+            }
+            Turn::Nothing => (None, None),
+        };
+        json!({
+            "sum": hundredths(judge::sum(self.rules, hit.kind, hit.facts)),
+            "signals": self.rests.iter().map(|rests| self.signal(rests)).collect::<Vec<_>>(),
+            "neighbours": self.neighbours(),
+            "human_without": without,
+            "more_evidence": more,
+            "lists_version": hit.network.lists_version,
+            "accepted_at": self.company.accepted_at,
+            "earlier": self.earlier.iter().map(|it| self.before(it)).collect::<Vec<_>>(),
+            "text": self.text(),
+        })
+    }
+
+    fn signal(&self, rests: &Rests) -> Value {
+        let about = judge::about(rests.signal);
+        json!({
+            "name": rests.signal.name,
+            "family": rests.signal.family.name(),
+            "weight": rests.weight,
+            "holds": about.map(|about| &about.holds),
+            "evidence": about.map(|about| &about.evidence),
+            "victims": about.map(|about| &about.victims),
+            "neighbours": rests.on.as_ref().map(|on| self.ids(on)),
+        })
+    }
+
+    fn ids(&self, places: &[usize]) -> Vec<&str> {
+        let id = |place: &usize| self.company.hits.get(*place).map(|(id, _)| id.as_str());
+        places.iter().filter_map(id).collect()
+    }
+
+    fn neighbours(&self) -> Vec<Value> {
+        let own = self.stored.as_neighbour();
+        let shown = self.company.others().map(|(place, id, recent)| {
+            let seen = &recent.seen;
+            let counted = self.rests.iter().filter(|rests| {
+                let on = rests.on.as_ref();
+                on.is_some_and(|on| on.contains(&place))
+            });
+            let counted: Vec<_> = counted.map(|rests| rests.signal.name).collect();
+            json!({
+                "id": id,
+                "at": seen.at,
+                "kind": seen.kind,
+                "link": (seen.link > 0).then_some(seen.link),
+                "org": self.parts.networks.organisation(seen.asn),
+                "class": recent.verdict.class,
+                "same_network": own.network != 0 && own.network == seen.network,
+                "same_agent": own.agent == seen.agent,
+                "counted_for": counted,
+            })
+        });
+        shown.collect()
+    }
+
+    fn before(&self, earlier: &EarlierJudgement) -> Value {
+        let rules = self.parts.rules_of(earlier.ruleset);
+        json!({
+            "until": earlier.replaced_at,
+            "class": earlier.verdict.class,
+            "score": earlier.verdict.score.percent(),
+            "signals": judge::signals(earlier.facts).collect::<Vec<_>>(),
+            "ruleset": rules.map(|rules| format!("{}@{}", rules.name(), rules.version())),
+        })
+    }
+
+    fn text(&self) -> Vec<String> {
+        let mut text = vec![verdict(self.stored)];
+        let prior = judge::explain(self.rules, self.stored.hit.kind, self.stored.hit.facts).prior;
+        text.push(format!("It begins at {prior:+.1}, before any evidence."));
+        let mut heaviest: Vec<_> = self.rests.iter().collect();
+        heaviest.sort_by(|one, other| other.weight.abs().total_cmp(&one.weight.abs()));
+        text.extend(heaviest.into_iter().map(|rests| self.sentence(rests)));
+        text.push(self.turned());
+        text.push(reused(&self.stored.hit, self.stored.prefix.is_some()));
+        text.push(self.remembered());
+        if self.stored.hit.message.is_some() {
+            text.push(match self.company.accepted_at {
+                Some(at) => format!("Its mail was accepted at {at}."),
+                None => "No delivery event says when its mail was accepted.".to_owned(),
+            });
+        }
+        text.extend(self.earlier.iter().map(|earlier| {
+            let (class, score) = (earlier.verdict.class.name(), earlier.verdict.score);
+            let (score, until) = (score.percent(), earlier.replaced_at);
+            format!("Until {until} it was {class} ({score:.1}).")
+        }));
+        text
+    }
+
+    fn sentence(&self, rests: &Rests) -> String {
+        let Rests { signal, weight, on } = rests;
+        let holds = judge::about(signal).map_or("", |about| about.holds.as_str());
+        let on = match on {
+            Some(on) => format!(" It rests on {}.", self.ids(on).join(", ")),
+            None if signal.family == Family::Neighbours => {
+                " What it rests on is not remembered any more.".to_owned()
+            }
+            None => String::new(),
+        };
+        format!("{weight:+.1} {}: {holds}{on}", signal.name)
+    }
+
+    fn turned(&self) -> String {
+        match &self.turn {
+            Turn::Without(signals, verdict) => {
+                let names: Vec<_> = signals.iter().map(|signal| signal.name).collect();
+                let names = match names.split_last() {
+                    Some((last, rest)) if !rest.is_empty() => {
+                        format!("{} and {last}", rest.join(", "))
+                    }
+                    _ => names.concat(),
+                };
+                let (class, score) = (verdict.class.name(), verdict.score.percent());
+                format!("Without {names} it would be {class} ({score:.1}).")
+            }
+            Turn::More { suspect, machine } => {
+                let and = |more: &Option<f64>, what: &str| {
+                    more.map(|more| format!("{:+.2} more and {what}", hundredths(more)))
+                };
+                let said = [
+                    and(suspect, "nobody could say"),
+                    and(machine, "it would be a machine's"),
+                ];
+                let said: Vec<_> = said.into_iter().flatten().collect();
+                match said.is_empty() {
+                    true => "No evidence would make it a machine's.".to_owned(),
+                    false => format!("{}.", said.join("; ")),
+                }
+            }
+            Turn::Nothing => "No signal less would make it a person's, and none more a machine's: \
+                it is so by rule, or by what it begins at."
+                .to_owned(),
+        }
+    }
+
+    fn remembered(&self) -> String {
+        let others = self.company.others().count();
+        let counts = |place: usize| {
+            let mut on = self.rests.iter().filter_map(|rests| rests.on.as_ref());
+            on.any(|on| on.contains(&place))
+        };
+        let counted = self.company.others().filter(|(place, ..)| counts(*place));
+        match (self.stored.hit.message, others, counted.count()) {
+            (None, ..) => "It is of no message: nothing around it was looked at.".to_owned(),
+            (_, 0, _) => "No other hit of its message is remembered.".to_owned(),
+            (_, others, counted) => {
+                format!("Of its message {others} other hits are remembered; {counted} counted.")
+            }
+        }
+    }
+}
+
+/// What was said, in a sentence.
+fn verdict(stored: &StoredHit) -> String {
+    let hit = &stored.hit;
+    let on = match hit.target {
+        Target::Campaign(campaign, 0) => format!("of campaign {}", campaign.get()),
+        Target::Campaign(campaign, link) => {
+            format!("on link {link} of campaign {}", campaign.get())
+        }
+        Target::Short(id) => format!("on short link {id}"),
+    };
+    let (kind, class) = (hit.kind.name(), hit.verdict.class.name());
+    let stage = match stored.settled {
+        true => "settled",
+        false => "provisional: its window is open",
+    };
+    match hit.level {
+        PrivacyLevel::Individual => {
+            let score = hit.verdict.score.percent();
+            let said = format!("The {kind} {on} was judged {class} ({stage})");
+            format!("{said}: a machine made it with a chance of {score:.1} %.")
+        }
+        _ => format!("The {kind} {on} was judged {class}."),
+    }
+}
+
+/// Which facts are as they were when the hit came.
+fn reused(hit: &Hit, prefix: bool) -> String {
+    let address = match prefix {
+        true => "Its address is not kept, only the network that it is in",
+        false => "Its address is not kept",
+    };
+    let version = hit.network.lists_version;
+    format!(
+        "{address}; what is said of network, agent and headers is what was found when it came \
+        (network lists {version:04x})."
+    )
+}
+
+fn hundredths(number: f64) -> f64 {
+    (number * 100.0).round() / 100.0
+}
