@@ -34,6 +34,7 @@ mod nodes;
 mod numbers;
 mod reach;
 mod rewrite;
+mod ruleset;
 mod serve;
 mod sheet;
 mod short;
@@ -99,6 +100,9 @@ enum Command {
     Geoip(geoip::Geoip),
     Health(health::Health),
     Judge(judge::Judge),
+    /// Check and compare rule sets
+    #[command(subcommand, visible_alias = "rulesets")]
+    Ruleset(ruleset::RulesetCommand),
     Eval(eval::Eval),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
@@ -147,6 +151,7 @@ pub fn run() -> ExitCode {
         Command::Geoip(command) => command.run(),
         Command::Health(command) => command.run(),
         Command::Judge(command) => command.run(),
+        Command::Ruleset(command) => command.run(),
         Command::Eval(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Completions(command) => command.run(),

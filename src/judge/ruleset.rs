@@ -42,9 +42,16 @@ pub(super) struct Scope {
 /// Why a rule set is refused.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum RuleSetError {
-    /// The text is not TOML of the right shape; the message names line and key.
-    #[error("rule set: {0}")]
-    Form(String),
+    /// The text is not TOML of the right shape.
+    #[error("rule set, line {line} ({text}): {what}")]
+    Form {
+        /// Line, from 1.
+        line: usize,
+        /// What stands there.
+        text: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A value is out of its bounds.
     #[error("rule set, line {line}, {key}: {what}")]
     Value {
@@ -75,8 +82,7 @@ impl RuleSet {
     /// For unknown keys and signals, missing weights, numbers that are not finite, and
     /// thresholds out of order.
     pub fn parse(text: &str) -> Result<Self, RuleSetError> {
-        let written: Written =
-            toml::from_str(text).map_err(|error| RuleSetError::Form(error.to_string()))?;
+        let written: Written = toml::from_str(text).map_err(|error| form_error(text, &error))?;
         written.check(text)
     }
 
@@ -98,10 +104,16 @@ impl RuleSet {
         &self.name
     }
 
-    /// Version; name and version together are such as `default@2`.
+    /// Version.
     #[must_use]
     pub fn version(&self) -> u32 {
         self.version
+    }
+
+    /// Name and version, such as `default@2`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{}@{}", self.name, self.version)
     }
 
     /// Score per cent below which a hit is a person's.
@@ -120,6 +132,12 @@ impl RuleSet {
     #[must_use]
     pub fn window_seconds(&self) -> u32 {
         self.window_seconds
+    }
+
+    /// Log-odds of a kind of hit, before any evidence.
+    #[must_use]
+    pub fn prior(&self, kind: HitKind) -> f64 {
+        self.scope(kind).prior
     }
 
     /// What a signal is worth on a kind of hit, in log-odds.
@@ -271,12 +289,28 @@ impl Written {
 
 /// The error for the value at byte `at` of the text.
 fn value_error(text: &str, at: usize, key: &str, what: &'static str) -> RuleSetError {
-    let before = text.as_bytes().get(..at).unwrap_or_default();
     RuleSetError::Value {
-        line: before.iter().filter(|byte| **byte == b'\n').count() + 1,
+        line: line_of(text, at),
         key: key.to_owned(),
         what,
     }
+}
+
+/// The error for what a parser says.
+fn form_error(text: &str, error: &toml::de::Error) -> RuleSetError {
+    let line = line_of(text, error.span().map_or(0, |span| span.start));
+    let there = text.lines().nth(line - 1).unwrap_or_default().trim();
+    RuleSetError::Form {
+        line,
+        text: there.chars().take(60).collect(),
+        what: error.message().trim_end().replace('\n', ", "),
+    }
+}
+
+/// The line, from 1, of the byte at `at`.
+fn line_of(text: &str, at: usize) -> usize {
+    let before = text.as_bytes().get(..at).unwrap_or_default();
+    before.iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
 fn is_name(name: &str) -> bool {
@@ -321,8 +355,16 @@ mod tests {
                 "human_max = -1",
                 "human_max: not between",
             ),
-            ("human_max = 50.0", "human_max = \"x\"", "human_max"),
-            ("version = 2", "version = 2\nverison = 2", "verison"),
+            (
+                "human_max = 50.0",
+                "human_max = \"x\"",
+                "line 10 (human_max = \"x\"): invalid type",
+            ),
+            (
+                "version = 2",
+                "version = 2\nverison = 2",
+                "line 8 (verison = 2): unknown field",
+            ),
             ("name = \"default\"", "name = \"\"", "line 6, name"),
             (
                 "window_seconds = 60",

@@ -182,10 +182,6 @@ impl Parts {
         }
         self.earlier_rules.load().get(&id).cloned()
     }
-
-    fn ruleset_name(&self) -> String {
-        format!("{}@{}", self.rules.name(), self.rules.version())
-    }
 }
 
 /// Gives a store what an edge knows and it does not.

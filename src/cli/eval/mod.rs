@@ -173,7 +173,7 @@ impl Eval {
         });
         let mut lines = Lines::new();
         lines.say(json!({
-            "ruleset": format!("{}@{}", rules.name(), rules.version()),
+            "ruleset": rules.label(),
             "clicks": part(false),
             "opens": part(true),
             "worst": worst.collect::<Vec<_>>(),

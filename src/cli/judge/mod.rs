@@ -3,7 +3,7 @@
 mod replay;
 mod stream;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use crate::network::Networks;
 use super::Failure;
 use super::files::Source;
 use super::lines::Lines;
+use super::ruleset;
 
 pub(super) use replay::Judged;
 use replay::Replay;
@@ -39,7 +40,7 @@ pub(super) struct Stream {
     file: Option<PathBuf>,
     /// Judge by the rule set in this file [default: the one that is shipped]
     #[arg(long, value_name = "FILE")]
-    ruleset: Option<PathBuf>,
+    ruleset: Option<String>,
 }
 
 impl Judge {
@@ -58,8 +59,8 @@ impl Stream {
     /// What it is judged by.
     pub(super) fn rules(&self) -> Result<RuleSet, Failure> {
         match &self.ruleset {
-            Some(file) => rules_of(file),
-            None => RuleSet::shipped().map_err(|error| Failure::new(Failure::SOFTWARE, error)),
+            Some(which) => ruleset::read(which),
+            None => ruleset::shipped(),
         }
     }
 
@@ -87,12 +88,6 @@ impl Stream {
     }
 }
 
-fn rules_of(file: &Path) -> Result<RuleSet, Failure> {
-    let text = std::fs::read_to_string(file).map_err(|error| Failure::no_input(file, &error))?;
-    let rules = RuleSet::parse(&text);
-    rules.map_err(|error| Failure::new(Failure::DATA, format!("{}: {error}", file.display())))
-}
-
 /// What a judgement rests on.
 pub(super) fn signals(explained: &judge::Explained) -> Vec<Value> {
     let signals = explained.signals.iter();
@@ -111,6 +106,6 @@ fn line(rules: &RuleSet, judged: &Judged) -> Value {
         "stage": "settled",
         "prior": explained.prior,
         "signals": signals(&explained),
-        "ruleset": format!("{}@{}", rules.name(), rules.version()),
+        "ruleset": rules.label(),
     })
 }

@@ -174,7 +174,7 @@ pub(super) fn judgement(parts: &Parts, stored: &StoredHit) -> Value {
         explained.signals.iter().map(signal).collect::<Vec<_>>()
     });
     let name = parts.rules_of(hit.ruleset);
-    let name = name.map(|rules| format!("{}@{}", rules.name(), rules.version()));
+    let name = name.map(|rules| rules.label());
     json!({
         "score": explained.as_ref().map(|_| hit.verdict.score.percent()),
         "class": hit.verdict.class,

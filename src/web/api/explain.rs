@@ -241,7 +241,7 @@ impl Why<'_> {
             "class": earlier.verdict.class,
             "score": earlier.verdict.score.percent(),
             "signals": judge::signals(earlier.facts).collect::<Vec<_>>(),
-            "ruleset": rules.map(|rules| format!("{}@{}", rules.name(), rules.version())),
+            "ruleset": rules.map(|rules| rules.label()),
         })
     }
 

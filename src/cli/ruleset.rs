@@ -1,0 +1,259 @@
+//! `cupel ruleset`: rule sets of one's own, checked and compared before anything is judged by them.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::domain::hit::HitKind;
+use crate::judge::{RuleSet, SIGNALS};
+
+use super::Failure;
+use super::files::Source;
+use super::lines::Lines;
+use super::sheet::{Form, Sheet};
+
+/// What names the rule set that is shipped.
+const SHIPPED: &str = "default";
+/// A rule set names each signal once; more is none.
+const BYTES_MAX: u64 = 1 << 20;
+
+/// Check and compare rule sets
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum RulesetCommand {
+    /// Read a rule set as `judge` would, and say what is wrong with it by line and key
+    ///
+    /// Example: cupel ruleset check own.toml
+    Check {
+        /// The rule set; `default` for the one that is shipped, - for standard input
+        #[arg(value_name = "FILE")]
+        which: String,
+        /// Print {"ruleset", "human_max", "machine_min", "window_seconds", "signals"} as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the rule set that is shipped, to begin one of your own with
+    ///
+    /// Example: cupel ruleset print > own.toml
+    Print,
+    /// Show in what two rule sets differ
+    ///
+    /// Example: cupel ruleset diff default own.toml
+    Diff {
+        /// The one; `default` for the one that is shipped, - for standard input
+        #[arg(value_name = "FROM")]
+        from: String,
+        /// The other
+        #[arg(value_name = "TO")]
+        to: String,
+        /// Print {"from", "to", "changes"} as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// A value that differs.
+struct Change {
+    key: String,
+    /// Kind of hit; none for what holds for all.
+    kind: Option<HitKind>,
+    from: f64,
+    to: f64,
+}
+
+impl RulesetCommand {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Check { which, json } => check(&read(&which)?, json),
+            Self::Print => {
+                let mut lines = Lines::new();
+                lines.say(shipped()?.text().trim_end());
+                lines.finish()
+            }
+            Self::Diff { from, to, json } => {
+                if from == "-" && to == "-" {
+                    let line = "standard input is one rule set; name the file of the other";
+                    return Err(Failure::new(Failure::USAGE, line));
+                }
+                diff(&read(&from)?, &read(&to)?, json)
+            }
+        }
+    }
+}
+
+/// The rule set that a file has, or the shipped one.
+///
+/// # Errors
+/// Exit codes 65 and 66.
+pub(super) fn read(which: &str) -> Result<RuleSet, Failure> {
+    if which == SHIPPED {
+        return shipped();
+    }
+    let source = Source::of(Some(Path::new(which)), "rule set")?;
+    let refused = |error: &dyn std::fmt::Display| {
+        Failure::new(Failure::DATA, format!("{}: {error}", source.shown))
+    };
+    let mut text = String::new();
+    let taken = (&source.file).take(BYTES_MAX + 1).read_to_string(&mut text);
+    taken.map_err(|error| refused(&error))?;
+    if text.len() as u64 > BYTES_MAX {
+        return Err(refused(&"more than 1 MiB is not a rule set"));
+    }
+    RuleSet::parse(&text).map_err(|error| refused(&error))
+}
+
+/// The rule set that is shipped.
+///
+/// # Errors
+/// Never, unless this program is broken.
+pub(super) fn shipped() -> Result<RuleSet, Failure> {
+    RuleSet::shipped().map_err(|error| Failure::new(Failure::SOFTWARE, error))
+}
+
+fn check(rules: &RuleSet, as_json: bool) -> Result<(), Failure> {
+    let counts = SIGNALS.iter().filter(|signal| {
+        let mut weights = HitKind::ALL.iter().map(|kind| rules.weight(*kind, signal));
+        weights.any(|weight| weight != 0.0)
+    });
+    let counted = counts.count();
+    let mut lines = Lines::new();
+    if as_json {
+        lines.say(json!({
+            "ruleset": rules.label(),
+            "human_max": rules.human_max(),
+            "machine_min": rules.machine_min(),
+            "window_seconds": rules.window_seconds(),
+            "signals": {"all": SIGNALS.len(), "counted": counted},
+        }));
+    } else {
+        let (human, machine) = (rules.human_max(), rules.machine_min());
+        lines.say(format_args!(
+            "{}: {counted} of {} signals count; a person's below {human}, a machine's from \
+             {machine} on; settled after {} s",
+            rules.label(),
+            SIGNALS.len(),
+            rules.window_seconds(),
+        ));
+    }
+    lines.finish()
+}
+
+fn diff(from: &RuleSet, to: &RuleSet, as_json: bool) -> Result<(), Failure> {
+    let changes = changes(from, to);
+    let mut lines = Lines::new();
+    if as_json {
+        let shown = |change: &Change| {
+            let kind = change.kind.map(HitKind::name);
+            json!({"key": change.key, "kind": kind, "from": change.from, "to": change.to})
+        };
+        let changes: Vec<Value> = changes.iter().map(shown).collect();
+        lines.say(json!({"from": from.label(), "to": to.label(), "changes": changes}));
+        return lines.finish();
+    }
+    if changes.is_empty() {
+        lines.say(format_args!(
+            "{} and {} judge alike",
+            from.label(),
+            to.label()
+        ));
+        return lines.finish();
+    }
+    lines.say(format_args!("from {} to {}", from.label(), to.label()));
+    let mut sheet = Sheet::new([
+        ("KEY", Form::Text),
+        ("KIND", Form::Text),
+        ("FROM", Form::Number),
+        ("TO", Form::Number),
+    ]);
+    for change in changes {
+        sheet.row(vec![
+            change.key,
+            change.kind.map_or("all", HitKind::name).to_owned(),
+            change.from.to_string(),
+            change.to.to_string(),
+        ]);
+    }
+    sheet.print(&mut lines);
+    lines.finish()
+}
+
+/// What differs, in the order of the file; a value that differs alike for every kind once.
+fn changes(from: &RuleSet, to: &RuleSet) -> Vec<Change> {
+    let of = |rules: &RuleSet| {
+        let window = f64::from(rules.window_seconds());
+        [rules.human_max(), rules.machine_min(), window]
+    };
+    let keys = ["human_max", "machine_min", "window_seconds"];
+    let both = of(from).into_iter().zip(of(to));
+    let mut all: Vec<_> = keys
+        .into_iter()
+        .zip(both)
+        .map(|(key, (from, to))| Change {
+            key: key.to_owned(),
+            kind: None,
+            from,
+            to,
+        })
+        .collect();
+    all.extend(per_kind("prior", |kind| (from.prior(kind), to.prior(kind))));
+    for signal in SIGNALS {
+        let weights = |kind| (from.weight(kind, signal), to.weight(kind, signal));
+        all.extend(per_kind(signal.name, weights));
+    }
+    all.retain(|change| change.from.total_cmp(&change.to).is_ne());
+    all
+}
+
+fn per_kind(key: &str, values: impl Fn(HitKind) -> (f64, f64)) -> Vec<Change> {
+    let change = |kind: Option<HitKind>, (from, to)| Change {
+        key: key.to_owned(),
+        kind,
+        from,
+        to,
+    };
+    let first = values(HitKind::Open);
+    if HitKind::ALL.iter().all(|kind| values(*kind) == first) {
+        return vec![change(None, first)];
+    }
+    let kinds = HitKind::ALL.iter();
+    kinds
+        .map(|kind| change(Some(*kind), values(*kind)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_is_named_once_by_key_and_kind() {
+        let one = shipped().unwrap();
+        let text = one
+            .text()
+            .replace("human_max = 50.0", "human_max = 45.0")
+            .replace("\"ua.headless\" = 6.0", "\"ua.headless\" = 5.0")
+            .replace(
+                "\"ua.empty\" = { open = 2.5, click = 5.0 }",
+                "\"ua.empty\" = { open = 2.5, click = 4.0 }",
+            );
+        let other = RuleSet::parse(&text).unwrap();
+        let said: Vec<_> = changes(&one, &other)
+            .into_iter()
+            .map(|it| (it.key, it.kind.map(HitKind::name), it.from, it.to))
+            .collect();
+        let of = |key: &str, kind, from, to| (key.to_owned(), kind, from, to);
+        let empty = |kind| of("ua.empty", Some(kind), 5.0, 4.0);
+        assert_eq!(
+            said,
+            [
+                of("human_max", None, 50.0, 45.0),
+                of("ua.headless", None, 6.0, 5.0),
+                empty("click"),
+                empty("page"),
+                empty("press"),
+                empty("unsubscribe"),
+            ]
+        );
+        assert!(changes(&one, &one).is_empty());
+    }
+}
