@@ -34,10 +34,14 @@ use cupel::domain::record::{Hit, Target};
 use cupel::domain::time::Micros;
 use cupel::domain::token::{Minted, Token};
 use cupel::journal::{Journal, JournalOptions};
-use cupel::judge::{self, AgentFacts, Agents, Headers, Observed, RuleSet};
+use cupel::judge::{self, AgentFacts, Agents, Headers, KnownAgents, Observed, RuleSet};
 use cupel::listen::Listeners;
 use cupel::network::Networks;
 use cupel::resolve::{Campaign, Catalogue, Change, Link};
+use siphasher::sip::SipHasher13;
+
+#[path = "../tests/corpora/commonest.rs"]
+mod commonest;
 
 /// A click in Chrome on a link in a webmail.
 const SENT: [(&str, &str); 13] = [
@@ -171,6 +175,13 @@ fn stages(bench: &mut Criterion) {
     group.bench_function("agent, uncached", |it| {
         it.iter(|| agents.classify(black_box(headers.user_agent.unwrap())));
     });
+    let (mut known, hasher) = (KnownAgents::default(), SipHasher13::new());
+    group.bench_function("agent, cached", |it| {
+        it.iter(|| {
+            let agent = black_box(headers.user_agent.unwrap());
+            known.facts(hasher.hash(agent), &agents, agent)
+        });
+    });
     group.bench_function("observe", |it| {
         it.iter(|| judge::observe(black_box(&observed)))
     });
@@ -178,6 +189,36 @@ fn stages(bench: &mut Criterion) {
         it.iter(|| judge::judge(&rules, HitKind::Click, black_box(facts)));
     });
     group.finish();
+}
+
+/// Judging at the edge, from headers to verdict, of the commonest header sets of real clients.
+fn commonest_sets(bench: &mut Criterion) {
+    let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora/headers");
+    if !captures.is_dir() {
+        println!("no captures at {}", captures.display());
+        return;
+    }
+    let networks = Networks::shipped().unwrap();
+    let (agents, hasher) = (Agents::shipped().unwrap(), SipHasher13::new());
+    let rules = RuleSet::shipped().unwrap();
+    let address: IpAddr = "5.161.10.10".parse().unwrap();
+    for (number, set) in commonest::commonest(&captures, 4).iter().enumerate() {
+        let mut known = KnownAgents::default();
+        let mut judged = || {
+            let mut headers = Headers::default();
+            for (name, value) in black_box(set) {
+                headers.set(name, value);
+            }
+            let agent = headers.user_agent.unwrap_or_default();
+            let agent = known.facts(hasher.hash(agent), &agents, agent);
+            let observed = observed(&headers, agent, networks.facts(black_box(address)));
+            judge::judge(&rules, HitKind::Click, judge::observe(&observed))
+        };
+        println!("{number}: {:?}", judged());
+        bench.bench_function(&format!("hit/judged at the edge, {number}"), |it| {
+            it.iter(&mut judged);
+        });
+    }
 }
 
 fn hit() -> Hit {
@@ -291,5 +332,5 @@ fn whole(bench: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, stages, journal, whole);
+criterion_group!(benches, stages, commonest_sets, journal, whole);
 criterion_main!(benches);

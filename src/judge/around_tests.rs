@@ -299,6 +299,39 @@ proptest! {
         }
     }
 
+    /// One scan, of which the network or the agent is another, as long as the person is at home.
+    #[test]
+    fn a_scan_of_one_source_leaves_a_person_a_person(
+        click in neighbour(1..2, 1..2),
+        scan in (1..60_u32, 1..6_u32)
+            .prop_filter("another source", |source| *source != (1, 1))
+            .prop_flat_map(|(network, agent)| {
+                let hits = neighbour(network..network + 1, agent..agent + 1);
+                prop::collection::vec(hits, 0..20)
+            }),
+    ) {
+        let click = Neighbour { kind: HitKind::Click, facts: Facts::NONE, ..click };
+        let all: Vec<_> = std::iter::once(click).chain(scan).collect();
+        prop_assert!(judged(&click, &all).2);
+    }
+
+    /// Scans from many networks with the very agent of a person who had opened the mail before.
+    #[test]
+    fn who_was_there_before_is_not_one_of_many(
+        links in 1..8_u32,
+        seconds in -20.0..20.0_f64,
+        own in 1..9_u32,
+    ) {
+        let click = hit(3_600.0, own, HOME);
+        let opened = open(3_500.0, HOME);
+        let scan = (1..=links).map(|link| {
+            hit(3_600.0 + seconds + f64::from(link) / 4.0, link, (100 + 10 * link, HOME.1))
+        });
+        let all: Vec<_> = [click, opened].into_iter().chain(scan).collect();
+        let names = added(&all);
+        prop_assert!(names.is_empty(), "{names:?}");
+    }
+
     #[test]
     fn a_mail_client_in_the_same_network_never_raises_a_score(
         company in prop::collection::vec(neighbour(1..40, 1..4), 1..20),

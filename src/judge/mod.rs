@@ -20,8 +20,10 @@ mod around;
 pub mod claims;
 mod family;
 pub mod headers;
+mod known_agents;
 mod rules;
 pub mod ruleset;
+mod ruleset_error;
 pub mod signals;
 mod why;
 
@@ -29,6 +31,7 @@ pub use about::about;
 pub use agent::{AgentFacts, AgentKind, Agents};
 pub use around::Around;
 pub use headers::Headers;
+pub use known_agents::KnownAgents;
 pub use ruleset::RuleSet;
 pub use signals::{Observed, SIGNALS, Signal, observe};
 

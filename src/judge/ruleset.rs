@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+pub use super::ruleset_error::RuleSetError;
+use super::ruleset_error::{form_error, value_error};
 use super::signals::{SIGNALS, Signal, by_name};
 use crate::domain::hit::HitKind;
 use crate::domain::judgement::RuleSetId;
@@ -37,34 +39,6 @@ pub(super) struct Scope {
     pub(super) prior: f64,
     /// Log-odds of each fact, by its bit; 0 for bits that name no signal.
     pub(super) weights: [f64; 64],
-}
-
-/// Why a rule set is refused.
-#[derive(Debug, PartialEq, thiserror::Error)]
-pub enum RuleSetError {
-    /// The text is not TOML of the right shape.
-    #[error("rule set, line {line} ({text}): {what}")]
-    Form {
-        /// Line, from 1.
-        line: usize,
-        /// What stands there.
-        text: String,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// A value is out of its bounds.
-    #[error("rule set, line {line}, {key}: {what}")]
-    Value {
-        /// Line, from 1.
-        line: usize,
-        /// Key at fault.
-        key: String,
-        /// What is wrong with it.
-        what: &'static str,
-    },
-    /// A signal has no weight.
-    #[error("rule set, [weights]: no weight for {0:?}")]
-    Missing(&'static str),
 }
 
 impl RuleSet {
@@ -285,32 +259,6 @@ impl Written {
             .find(|signal| given & signal.fact().bits() == 0);
         missing.map_or(Ok(scopes), |signal| Err(RuleSetError::Missing(signal.name)))
     }
-}
-
-/// The error for the value at byte `at` of the text.
-fn value_error(text: &str, at: usize, key: &str, what: &'static str) -> RuleSetError {
-    RuleSetError::Value {
-        line: line_of(text, at),
-        key: key.to_owned(),
-        what,
-    }
-}
-
-/// The error for what a parser says.
-fn form_error(text: &str, error: &toml::de::Error) -> RuleSetError {
-    let line = line_of(text, error.span().map_or(0, |span| span.start));
-    let there = text.lines().nth(line - 1).unwrap_or_default().trim();
-    RuleSetError::Form {
-        line,
-        text: there.chars().take(60).collect(),
-        what: error.message().trim_end().replace('\n', ", "),
-    }
-}
-
-/// The line, from 1, of the byte at `at`.
-fn line_of(text: &str, at: usize) -> usize {
-    let before = text.as_bytes().get(..at).unwrap_or_default();
-    before.iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
 fn is_name(name: &str) -> bool {

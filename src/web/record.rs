@@ -110,7 +110,7 @@ impl<'r> Seen<'r> {
 
     fn agent_facts(&self, worker: &Worker, id: u64) -> AgentFacts {
         let agent = self.headers.user_agent.unwrap_or_default();
-        worker.agent(id, || worker.agents.classify(agent))
+        worker.agent(id, agent)
     }
 }
 

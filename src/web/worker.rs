@@ -10,16 +10,12 @@ use actix_web::web;
 use arc_swap::{ArcSwap, Cache};
 
 use crate::config::Live;
-use crate::domain::id_map::IdMap;
 use crate::domain::record::Hit;
 use crate::journal::{Durability, Keeper, Kept, Reason, SideKind};
-use crate::judge::AgentFacts;
+use crate::judge::{AgentFacts, KnownAgents};
 
 use super::Parts;
 use super::ids::Ids;
-
-/// Agent strings whose facts a worker remembers.
-const AGENTS_MAX: usize = 8_192;
 
 thread_local! {
     static HERE: RefCell<Weak<Worker>> = const { RefCell::new(Weak::new()) };
@@ -33,7 +29,7 @@ pub(super) struct Worker {
     parts: web::Data<Parts>,
     /// `None` if the journal has no ring left, which more workers than rings would bring about.
     keeper: Option<RefCell<Keeper>>,
-    agents: RefCell<IdMap<u64, AgentFacts>>,
+    known_agents: RefCell<KnownAgents>,
     live: RefCell<Cache<Arc<ArcSwap<Live>>, Arc<Live>>>,
     pub(super) ids: Ids,
     answers: Cell<u32>,
@@ -66,7 +62,7 @@ impl Worker {
             live: RefCell::new(Cache::new(Arc::clone(&parts.live))),
             parts,
             keeper,
-            agents: RefCell::default(),
+            known_agents: RefCell::default(),
             answers: Cell::new(0),
             seconds: metrics::histogram!("cupel_redirect_duration_seconds"),
         }
@@ -106,16 +102,10 @@ impl Worker {
         }
     }
 
-    /// What is known of the agent string behind `id`; `classify` finds it out the first time.
-    pub(super) fn agent(&self, id: u64, classify: impl FnOnce() -> AgentFacts) -> AgentFacts {
-        let mut known = self.agents.borrow_mut();
-        if let Some(facts) = known.get(&id) {
-            return *facts;
-        }
-        if known.len() >= AGENTS_MAX {
-            known.clear();
-        }
-        *known.entry(id).or_insert_with(classify)
+    /// What the agent string behind `id` is.
+    pub(super) fn agent(&self, id: u64, agent: &[u8]) -> AgentFacts {
+        let mut known = self.known_agents.borrow_mut();
+        known.facts(id, &self.agents, agent)
     }
 }
 

@@ -16,7 +16,7 @@ use cupel::domain::network::NetworkFacts;
 use cupel::judge::{AgentKind, Agents, Headers, Observed, RuleSet, judge, observe};
 use serde_json::Value;
 
-fn corpora() -> PathBuf {
+pub(crate) fn corpora() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora")
 }
 
@@ -283,5 +283,28 @@ fn simulated_mailings_are_judged_well() {
             let is = percent(of);
             assert!((low..=high).contains(&is), "{stream}{of}: {is}");
         }
+        let row = row(stream, &said);
+        let docs = include_str!("../../docs/judging.md");
+        assert!(docs.contains(&row), "docs/judging.md wants\n{row}");
     }
+}
+
+/// What the documentation says of a stream.
+fn row(stream: &str, said: &Value) -> String {
+    let share = |of: &str| {
+        let number = |at: &str| {
+            let number = said.pointer(&format!("{of}/{at}"));
+            // Without the sign of a zero.
+            format!("{:.2}", number.unwrap().as_f64().unwrap()).replace("-0.00", "0.00")
+        };
+        let (percent, low, high) = (number("percent"), number("low"), number("high"));
+        format!("{percent} ({low} to {high})")
+    };
+    let kind = |kind: &str| {
+        let of = |what: &str| share(&format!("/{kind}/{what}"));
+        let humans = &said[kind]["humans"];
+        let (kept, leak, error) = (of("kept"), of("leak"), of("error"));
+        format!("{humans} | {kept} | {leak} | {error}")
+    };
+    format!("| {stream} | {} | {} |\n", kind("clicks"), kind("opens"))
 }

@@ -12,5 +12,7 @@
     reason = "a test that is surprised should fail there and then"
 )]
 
+mod commonest;
+mod edge;
 mod judge;
 mod rewrite;

@@ -104,6 +104,17 @@ impl Around<'_> {
         self.near(micros).filter(own)
     }
 
+    /// Whether somebody was in the network of this hit before, or comes back later: scanners that
+    /// use several networks seldom do, and people do who open a mail, and read, and follow a link.
+    fn is_at_home(&self) -> bool {
+        let there = |other: &Neighbour| {
+            same_network(other, self.hit)
+                && apart(other, self.hit) > TURNS
+                && !any(other.facts, QUIET | MARKS)
+        };
+        self.company.iter().any(there)
+    }
+
     /// Whether this hit lies in a stretch of so long in which its source followed so many links.
     fn is_in_burst(&self, micros: i64, links: usize) -> bool {
         let begins = |first: &Neighbour| {
@@ -194,13 +205,13 @@ pub(crate) fn marked_source(around: &Around<'_>) -> bool {
 }
 
 /// One agent from three networks within half a minute, on different links, and on this one only
-/// once. People whose address changes under them are left out, and so is a link that a person may
-/// have followed beside the scan.
+/// once. People whose address changes under them are left out, and so are a link that a person may
+/// have followed beside the scan, and a network where somebody was before or comes back.
 pub(crate) fn many_networks(around: &Around<'_>) -> bool {
     let counts = |hit: &&Neighbour| {
         follows(hit) && hit.agent == around.hit.agent && hit.network != 0 && !any(hit.facts, PEOPLE)
     };
-    if !counts(&around.hit) {
+    if !counts(&around.hit) || around.is_at_home() {
         return false;
     }
     let all = || around.near(TURNS).filter(counts);
@@ -228,7 +239,8 @@ pub(crate) fn taking_turns(around: &Around<'_>) -> bool {
             && !other.facts.has(bits::NET_CERTAIN)
             && few(other)
     };
-    follows(hit) && hit.asn != 0 && is_of_machines(hit.facts) && few(hit) && all().any(other)
+    let may = follows(hit) && hit.asn != 0 && is_of_machines(hit.facts);
+    may && few(hit) && all().any(other) && !around.is_at_home()
 }
 
 /// From a network where machines are common, seconds from somebody at home on the same link: the
@@ -242,7 +254,8 @@ pub(crate) fn beside_person(around: &Around<'_>) -> bool {
             && !is_of_machines(other.facts)
             && !any(other.facts, MARKS)
     };
-    follows(hit) && is_of_machines(hit.facts) && around.near(TURNS).any(person)
+    let may = follows(hit) && is_of_machines(hit.facts);
+    may && around.near(TURNS).any(person) && !around.is_at_home()
 }
 
 /// An open from a network where machines are common, within a minute of a machine of the same
