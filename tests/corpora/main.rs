@@ -12,6 +12,7 @@
     reason = "a test that is surprised should fail there and then"
 )]
 
+mod baselines;
 mod commonest;
 mod edge;
 mod judge;
