@@ -9,8 +9,8 @@ use crate::store::{MessageState, Store, StoreError};
 
 use super::States;
 
-/// Messages of one generation; two are kept. A state takes some 150 bytes.
-const GENERATION_MAX: usize = 25_000;
+/// What the states of one generation may weigh together; two are kept. One is some 70 bytes.
+const GENERATION_MAX: usize = 120_000;
 
 /// How long links of a campaign are taken to be as many as they were.
 const LINKS_MICROS: i64 = 60_000_000;
@@ -22,6 +22,8 @@ const CAMPAIGNS_MAX: usize = 10_000;
 pub(super) struct Known {
     young: States,
     old: States,
+    /// What the young ones weigh.
+    weight: usize,
     /// Links of campaigns that a reader can follow, and since when they are known.
     links: HashMap<u32, u32>,
     links_at: Micros,
@@ -37,7 +39,9 @@ impl Known {
         let mut states = HashMap::with_capacity(ids.len());
         let mut unknown = Vec::new();
         for id in ids {
-            match self.young.remove(&id).or_else(|| self.old.remove(&id)) {
+            let young = self.young.remove(&id);
+            self.weight -= young.as_ref().map_or(0, weight);
+            match young.or_else(|| self.old.remove(&id)) {
                 Some(state) => {
                     states.insert(id, state);
                 }
@@ -77,9 +81,78 @@ impl Known {
 
     /// What the store has now.
     pub(super) fn learn(&mut self, states: impl IntoIterator<Item = (MessageId, MessageState)>) {
-        self.young.extend(states);
-        if self.young.len() > GENERATION_MAX {
-            self.old = std::mem::take(&mut self.young);
+        for (id, state) in states {
+            self.weight += weight(&state);
+            let before = self.young.insert(id, state);
+            self.weight -= before.as_ref().map_or(0, weight);
+            if self.weight > GENERATION_MAX {
+                self.old = std::mem::take(&mut self.young);
+                self.weight = 0;
+            }
         }
+    }
+}
+
+/// A scan leaves more in a state than a reader does.
+fn weight(state: &MessageState) -> usize {
+    2 + state.recent.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::campaign::CampaignId;
+    use crate::domain::hit::{HitKind, Method};
+    use crate::domain::judgement::{Class, Facts, Score, Verdict};
+    use crate::domain::neighbour::Neighbour;
+    use crate::store::{RECENT_MAX, Recent};
+
+    fn recent(sequence: u64) -> Recent {
+        Recent {
+            edge: 1,
+            sequence,
+            seen: Neighbour {
+                at: Micros::default(),
+                kind: HitKind::Click,
+                link: 1,
+                network: 1,
+                agent: 1,
+                asn: 0,
+                facts: Facts::NONE,
+            },
+            method: Method::Get,
+            counted: true,
+            verdict: Verdict {
+                score: Score::from_tenths(0),
+                class: Class::Human,
+            },
+        }
+    }
+
+    /// Messages that were scanned as much as can be remembered weigh what others do.
+    #[test]
+    fn what_is_known_is_bounded_by_what_it_weighs() {
+        let mut known = Known::default();
+        let id = |number| MessageId {
+            campaign: CampaignId::new(1).unwrap(),
+            minted_at: 1,
+            number,
+        };
+        for number in 0..20_000 {
+            let hits = if number % 2 == 0 { RECENT_MAX } else { 0 };
+            let state = MessageState {
+                recent: (0..hits as u64).map(recent).collect(),
+                ..MessageState::default()
+            };
+            known.learn([(id(number % 9_000), state)]);
+            let of = |states: &States| states.values().map(weight).sum::<usize>();
+            assert_eq!(known.weight, of(&known.young));
+            assert!(of(&known.young) <= GENERATION_MAX);
+            assert!(of(&known.old) <= GENERATION_MAX + 2 + RECENT_MAX);
+        }
+        assert!(
+            !known.old.is_empty(),
+            "there were more than there is room for"
+        );
     }
 }

@@ -311,11 +311,14 @@ fn an_edge_that_is_silent_is_named_and_not_waited_for_and_what_it_kept_is_counte
         assert_eq!(silent, [a.journal.edge()]);
         // It is back, and its hit has a window of its own.
         a.settle(&world.store, 210).await;
+        c.settle(&world.store, 211).await;
+        b.settle(&world.store, 211).await;
+        assert_eq!(world.counted(), "2|2|2|2|0");
+        assert_eq!(world.revised().await, 0);
         a.accepted(209, 1).await;
-        a.settle(&world.store, 211).await;
+        a.settle(&world.store, 212).await;
         c.settle(&world.store, 212).await;
         b.settle(&world.store, 212).await;
-        assert_eq!(world.counted(), "2|2|2|2|0");
         c.settle(&world.store, 213).await;
         b.settle(&world.store, 213).await;
         assert_eq!(world.revised().await, 1);

@@ -46,11 +46,10 @@ fn a_node_that_settles_answers_no_readers_and_heeds_what_it_is_told() {
         events.len() == 1 && events[0]["judgement"]["stage"] == "settled"
     });
     assert_eq!(settled[0]["link"], 1, "{settled:?}");
-    eventually(
-        "revised",
-        || nodes.number("SELECT count(*) FROM judgements"),
-        |revised| *revised == 1,
-    );
+    eventually("judged by its acceptance", events, |events| {
+        let signals = events[0]["judgement"]["signals"].to_string();
+        signals.contains("time.before_accept")
+    });
     eventually("settled by one", unheld, |unheld| *unheld == 0.0);
 
     let mut shards: Vec<_> = nodes_of(&edge)
