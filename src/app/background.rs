@@ -32,6 +32,8 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(60);
 const GIVE_BACK_MAX: usize = 10_000;
 /// What settling may take when the server stops; the rest waits in the journal.
 pub(super) const LAST_SETTLE_MAX: Duration = Duration::from_secs(5);
+/// How often it may fail then: a node that has not shipped everything keeps others waiting.
+const LAST_SETTLE_TRIES: u32 = 5;
 
 /// The threads of the journal.
 pub(super) struct JournalThreads {
@@ -164,16 +166,19 @@ pub(super) async fn last_settle(parts: &Parts, settler: &mut Settler) {
         return settler.leave(&store, false).await;
     }
     let rounds = async {
-        loop {
+        let mut failed = 0;
+        while failed < LAST_SETTLE_TRIES {
             match settler.round(&store, parts.clock.now()).await {
                 Ok(Progress { more: true, .. }) => {}
                 Ok(progress) => return progress.position >= parts.journal.synced_to(),
                 Err(error) => {
                     tracing::warn!(%error, "app: settling failed; hits wait in the journal");
-                    return false;
+                    failed += 1;
+                    rt::time::sleep(SETTLE_EVERY).await;
                 }
             }
         }
+        false
     };
     let shipped = rt::time::timeout(LAST_SETTLE_MAX, rounds).await;
     if shipped.is_err() {
