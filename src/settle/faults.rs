@@ -15,6 +15,7 @@ use crate::domain::judgement::RuleSetId;
 use crate::domain::message::RecipientKey;
 use crate::domain::record::{Hit, Target};
 use crate::journal::{Accepted, EdgeId, JournalOptions, SideKind, Source, tests::hit};
+use crate::judge::signals::by_name;
 use crate::store::sabotage::{Fault, PositionApart};
 use crate::store::{EventFilter, Place, StoredHit, SumRow, UniqueRow};
 
@@ -303,4 +304,27 @@ async fn a_position_in_a_transaction_of_its_own_is_caught() {
     for strike in STRIKES {
         assert_ne!(accounts(Some(strike)).await, undisturbed, "{strike:?}");
     }
+}
+
+/// What is new and due in one round is judged once, as what had waited for its window to close.
+#[test]
+fn a_lone_hit_that_comes_late_is_no_neighbour_of_its_own() {
+    let marked = by_name("hdr.hint_version").unwrap().fact();
+    let hit = Hit {
+        facts: marked,
+        ..one(1)
+    };
+    let (id, _) = hit.message.unwrap();
+    let facts_after = |waits: i64| {
+        let mut offline = Offline::new(Arc::new(RuleSet::shipped().unwrap()));
+        offline.accepted(id, hit.at.plus(SECOND));
+        offline.hit(hit, "84.160.1.0/24".parse().ok());
+        let mut said = offline.settle(hit.at.plus(waits * SECOND));
+        said.extend(offline.settle(hit.at.plus(7_200 * SECOND)));
+        said.last().unwrap().facts
+    };
+    let settled = facts_after(3_600);
+    assert_eq!(settled, facts_after(1));
+    assert_ne!(settled, marked, "the time of acceptance adds something");
+    assert!(!settled.has(by_name("near.marked_source").unwrap().bit));
 }

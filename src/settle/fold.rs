@@ -8,7 +8,6 @@ use crate::domain::campaign::PrivacyLevel;
 use crate::domain::hit::Answer;
 use crate::domain::judgement::{Facts, Verdict};
 use crate::domain::message::{MessageId, RecipientKey};
-use crate::domain::neighbour::Neighbour;
 use crate::domain::time::Micros;
 use crate::journal::{Accepted, Side};
 use crate::judge::{self, RuleSet};
@@ -163,9 +162,8 @@ impl<'a> Fold<'a> {
                 continue;
             };
             let scene = self.round.scene(id, &state);
-            let company = company::of(&state);
-            let begun = self.judge_new(&new, &scene, &company, &mut state);
-            let closed = self.judge_closed(&scene, &company, &mut state);
+            let begun = self.judge_new(&new, &scene, &mut state);
+            let closed = self.judge_closed(&scene, &mut state);
             self.states.insert(id, state);
             for (counting, before, now) in begun {
                 self.recount(&counting, before, now);
@@ -185,15 +183,15 @@ impl<'a> Fold<'a> {
     fn judge_closed(
         &self,
         scene: &Scene<'_>,
-        company: &[Neighbour],
         state: &mut MessageState,
     ) -> Vec<(Recent, (Facts, Verdict))> {
+        let company = company::of(state);
         let mut changed = Vec::new();
         for recent in &mut state.recent {
             if !(self.round.is_due)(recent.seen.at) {
                 continue;
             }
-            let (facts, verdict) = scene.judge(&recent.seen, company);
+            let (facts, verdict) = scene.judge(&recent.seen, &company);
             // Once settled, what is only a little likelier than before is left as it is.
             let again = recent.seen.at <= self.round.settled_before;
             let changes = match again {
@@ -215,9 +213,9 @@ impl<'a> Fold<'a> {
         &mut self,
         new: &[usize],
         scene: &Scene<'_>,
-        company: &[Neighbour],
         state: &mut MessageState,
     ) -> Vec<(Counting, Verdict, Verdict)> {
+        let company = company::of(state);
         let mut recounted = Vec::new();
         for place in new {
             let Some((edge, stored)) = self.out.hits.get_mut(*place) else {
@@ -227,14 +225,15 @@ impl<'a> Fold<'a> {
             let found = state.recent.binary_search_by_key(&order, Recent::order);
             let remembered = found.ok().and_then(|at| state.recent.get_mut(at));
             let (facts, verdict) = match &remembered {
-                Some(recent) => scene.judge(&recent.seen, company),
-                None => scene.judge_left_out(stored, company),
+                Some(recent) => scene.judge(&recent.seen, &company),
+                None => scene.judge_left_out(stored, &company),
             };
             if let Some(recent) = remembered {
                 (recent.seen.facts, recent.verdict) = (facts, verdict);
             }
             let before = std::mem::replace(&mut stored.hit.verdict, verdict);
             stored.hit.facts = facts;
+            stored.hit.ruleset = self.round.rules.id();
             if before.class != verdict.class {
                 recounted.push((Counting::of(&stored.hit), before, verdict));
             }

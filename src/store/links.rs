@@ -204,7 +204,7 @@ impl Store {
                 let before = if at == 0 { "" } else { ", " };
                 query = query.push(before).push_bind(i64::from(*campaign));
             }
-            for row in self.writer.all(query.push(") GROUP BY campaign")).await? {
+            for row in self.readers.all(query.push(") GROUP BY campaign")).await? {
                 totals.push((
                     narrow(row.at(0)?, "campaign")?,
                     narrow(row.at(1)?, "links")?,

@@ -15,7 +15,7 @@ use super::recent::{self, Recent};
 use super::sql::Row;
 use super::{Store, StoreError, narrow, postgres, sqlite};
 
-/// Messages asked for in one statement.
+/// Messages asked for in one statement, of PostgreSQL.
 const LOOKUP_ROWS_MAX: usize = 2_000;
 
 /// Counted hits of one message on one link.

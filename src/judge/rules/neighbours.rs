@@ -104,12 +104,15 @@ impl Around<'_> {
         self.near(micros).filter(own)
     }
 
-    /// Whether somebody was in the network of this hit before, or comes back later: scanners that
-    /// use several networks seldom do, and people do who open a mail, and read, and follow a link.
+    /// Whether somebody was in the network of this hit before, or comes back later, as people do
+    /// who open a mail, and read, and follow a link. Where machines are common only a mail client
+    /// says so: scanners load images, and look again.
     fn is_at_home(&self) -> bool {
         let there = |other: &Neighbour| {
+            let person = !is_of_machines(other.facts) || other.facts.has(bits::UA_MAIL_CLIENT);
             same_network(other, self.hit)
                 && apart(other, self.hit) > TURNS
+                && person
                 && !any(other.facts, QUIET | MARKS)
         };
         self.company.iter().any(there)

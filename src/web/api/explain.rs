@@ -28,9 +28,12 @@ pub(super) async fn get(
     let store = parts.store()?;
     let stored = store.event(edge, sequence).await?.ok_or_else(none)?;
     let rules = parts.rules_of(stored.hit.ruleset);
-    let rules = rules.filter(|_| stored.hit.level == PrivacyLevel::Individual);
-    let Some(rules) = rules else {
-        let what = "The privacy level keeps no reasons: the class is what was said when it came.";
+    let individual = stored.hit.level == PrivacyLevel::Individual;
+    let Some(rules) = rules.filter(|_| individual) else {
+        let what = match individual {
+            true => "The rule set that judged it is not known here: nobody can say why.",
+            false => "The privacy level keeps no reasons: the class is what was said when it came.",
+        };
         let members = json!({"text": [verdict(&stored), what]});
         return Ok(shown(&parts, &stored, members));
     };
@@ -275,7 +278,7 @@ impl Why<'_> {
         let on = match on {
             Some(on) => format!(" It rests on {}.", self.ids(on).join(", ")),
             None if signal.family == Family::Neighbours => {
-                " What it rests on is not remembered any more.".to_owned()
+                " Among what is remembered now it does not hold any more.".to_owned()
             }
             None => String::new(),
         };
@@ -309,9 +312,11 @@ impl Why<'_> {
                     false => format!("{}.", said.join("; ")),
                 }
             }
-            Turn::Nothing => "No signal less would make it a person's, and none more a machine's: \
-                it is so by rule, or by what it begins at."
-                .to_owned(),
+            Turn::Nothing => {
+                "Nothing that a signal says would turn it: it is so by rule, or by what \
+                it begins at."
+                    .to_owned()
+            }
         }
     }
 
