@@ -12,7 +12,7 @@ use crate::domain::record::Target;
 use crate::domain::time::Micros;
 use crate::journal::{Accepted, EdgeId, Source};
 use crate::judge;
-use crate::store::{EventFilter, StoredHit};
+use crate::store::{EventFilter, Store, StoredHit};
 
 use super::super::Parts;
 use super::super::auth::{IsAdmin, MayRead};
@@ -104,21 +104,22 @@ pub(super) async fn get(
     parts: web::Data<Parts>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, WebError> {
-    let none = || WebError::NotFound("event");
-    let (edge, sequence) = event_id(&id).ok_or_else(none)?;
-    let hit = parts
-        .store()?
-        .event(edge, sequence)
-        .await?
-        .ok_or_else(none)?;
+    let hit = found(&*parts.store()?, &id).await?;
     Ok(HttpResponse::Ok().json(shown(&parts, &hit)))
+}
+
+/// The hit with this id.
+pub(super) async fn found(store: &Store, id: &str) -> Result<StoredHit, WebError> {
+    let none = || WebError::NotFound("event");
+    let (edge, sequence) = event_id(id).ok_or_else(none)?;
+    store.event(edge, sequence).await?.ok_or_else(none)
 }
 
 pub(super) fn id(stored: &StoredHit) -> String {
     format!("{}-{}", stored.edge, stored.sequence)
 }
 
-pub(super) fn event_id(text: &str) -> Option<(EdgeId, u64)> {
+fn event_id(text: &str) -> Option<(EdgeId, u64)> {
     let (edge, sequence) = text.split_once('-')?;
     Some((EdgeId::parse(edge)?, sequence.parse().ok()?))
 }

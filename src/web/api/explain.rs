@@ -16,17 +16,15 @@ use crate::store::{EarlierJudgement, Recent, Store, StoreError, StoredHit};
 use super::super::Parts;
 use super::super::auth::MayRead;
 use super::super::error::WebError;
-use super::events::{event_id, id as name_of, judgement};
+use super::events::{found, id as name_of, judgement};
 
 pub(super) async fn get(
     _caller: MayRead,
     parts: web::Data<Parts>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, WebError> {
-    let none = || WebError::NotFound("event");
-    let (edge, sequence) = event_id(&id).ok_or_else(none)?;
     let store = parts.store()?;
-    let stored = store.event(edge, sequence).await?.ok_or_else(none)?;
+    let stored = found(&store, &id).await?;
     let rules = parts.rules_of(stored.hit.ruleset);
     let individual = stored.hit.level == PrivacyLevel::Individual;
     let Some(rules) = rules.filter(|_| individual) else {
@@ -40,7 +38,9 @@ pub(super) async fn get(
     let company = Company::of(&store, &stored).await?;
     let why = Why {
         rests: company.rests(&judge::explain(&rules, stored.hit.kind, stored.hit.facts)),
-        earlier: store.earlier_judgements(edge, sequence).await?,
+        earlier: store
+            .earlier_judgements(stored.edge, stored.sequence)
+            .await?,
         turn: judge::turn(&rules, stored.hit.kind, stored.hit.facts),
         parts: &parts,
         stored: &stored,
