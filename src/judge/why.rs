@@ -48,14 +48,13 @@ pub fn turn(rules: &RuleSet, kind: HitKind, facts: Facts) -> Turn {
         weight(other).total_cmp(&weight(one))
     });
     let mut left = facts;
-    for taken in 1..=heaviest.len() {
-        let (without, _) = heaviest.split_at(taken);
-        left = without.iter().fold(left, |left, signal| {
-            Facts::from_bits(left.bits() & !signal.fact().bits())
-        });
+    let mut without = Vec::new();
+    for signal in heaviest {
+        left = Facts::from_bits(left.bits() & !signal.fact().bits());
+        without.push(signal);
         let verdict = judge(rules, kind, left);
         if verdict.class.is_human() {
-            return Turn::Without(without.to_vec(), verdict);
+            return Turn::Without(without, verdict);
         }
     }
     Turn::Nothing

@@ -218,13 +218,13 @@ fn recorded(mut server: Server) -> Vec<Value> {
         let event = event.as_object_mut().unwrap();
         event.remove("at");
         let judgement = event["judgement"].as_object_mut().unwrap();
-        judgement.retain(|name, _| ["ruleset", "prior", "signals"].contains(&name.as_str()));
-        // Of an anonymous hit there are none.
+        // An anonymous hit has none, and is judged by its request alone.
         if let Some(signals) = judgement["signals"].as_array_mut() {
             signals.retain(|signal| {
                 let name = signal["name"].as_str().unwrap();
                 !name.starts_with("near.") && !name.starts_with("time.")
             });
+            judgement.retain(|name, _| ["ruleset", "prior", "signals"].contains(&name.as_str()));
         }
     }
     events
