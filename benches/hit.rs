@@ -20,6 +20,7 @@ use std::task::{Context, Poll, Waker};
 use actix_http::Request;
 use actix_http::test::TestRequest;
 use actix_service::{Service, ServiceFactory};
+use arc_swap::ArcSwap;
 use criterion::{Criterion, criterion_group, criterion_main};
 use cupel::app::{App, DirectoryLock, open_key_ring};
 use cupel::config::{Config, Flags};
@@ -34,7 +35,7 @@ use cupel::domain::record::{Hit, Target};
 use cupel::domain::time::Micros;
 use cupel::domain::token::{Minted, Token};
 use cupel::journal::{Journal, JournalOptions};
-use cupel::judge::{self, AgentFacts, Agents, Headers, KnownAgents, Observed, RuleSet};
+use cupel::judge::{self, AgentFacts, Agents, Headers, KnownAgents, Observed, RuleSet, RuleSets};
 use cupel::listen::Listeners;
 use cupel::network::Networks;
 use cupel::resolve::{Campaign, Catalogue, Change, Link};
@@ -149,7 +150,8 @@ fn stages(bench: &mut Criterion) {
     catalogue.set_keys([(TenantId::FIRST, Arc::clone(&keys))].into_iter().collect());
     let networks = Networks::shipped().unwrap();
     let agents = Agents::shipped().unwrap();
-    let rules = RuleSet::shipped().unwrap();
+    let rules = Arc::new(RuleSet::shipped().unwrap());
+    let rules = ArcSwap::from_pointee(RuleSets::new(rules, [], 0));
     let address: IpAddr = "198.51.100.7".parse().unwrap();
     let headers = headers();
     let agent = agents.classify(headers.user_agent.unwrap());
@@ -186,7 +188,7 @@ fn stages(bench: &mut Criterion) {
         it.iter(|| judge::observe(black_box(&observed)))
     });
     group.bench_function("judge", |it| {
-        it.iter(|| judge::judge(&rules, HitKind::Click, black_box(facts)));
+        it.iter(|| judge::judge(rules.load().live(), HitKind::Click, black_box(facts)));
     });
     group.finish();
 }

@@ -77,8 +77,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "clock", "config", "domain", "journal", "judge", "listen", "network", "resolve",
-            "settle", "shutdown", "store", "web",
+            "clock",
+            "config",
+            "domain",
+            "journal",
+            "judge",
+            "listen",
+            "network",
+            "resolve",
+            "settle",
+            "shutdown",
+            "store",
+            "web",
+            "whole_file",
         ],
     ),
 ];

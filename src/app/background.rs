@@ -1,7 +1,6 @@
 //! What runs beside the listeners for the hits: the journal's threads, settling, and opening the
 //! store again.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +11,6 @@ use tracing::Instrument as _;
 use crate::config::Config;
 use crate::domain::time::Micros;
 use crate::journal::Journal;
-use crate::judge::RuleSet;
 use crate::resolve::{Change, KeyRingError};
 use crate::settle::{Progress, SettleError, Settler};
 use crate::shutdown::Stop;
@@ -21,6 +19,7 @@ use crate::web::{self, Parts, ShareError};
 
 use super::directory::say_store;
 use super::watched::Thread;
+use super::{rule_set_file, settle_options};
 
 /// How often new hits are looked for.
 const SETTLE_EVERY: Duration = Duration::from_millis(100);
@@ -99,6 +98,7 @@ pub(super) async fn settle_loop(
             stop.wait_for(STORE_RETRY).await;
             continue;
         }
+        judge_by_live(&parts, &mut settler);
         let round = round(&parts, &mut settler, &store, now);
         match until_stopped(&stop, round).await {
             None => break,
@@ -120,6 +120,16 @@ pub(super) async fn settle_loop(
         }
     }
     settler
+}
+
+/// Lets settling judge by the live rule set; which that is stands beside the journal.
+fn judge_by_live(parts: &Parts, settler: &mut Settler) {
+    let rules = parts.rules.load();
+    if settler.rules().id() != rules.live().id() {
+        rule_set_file::write(&parts.config.data, rules.live());
+        let window = settle_options(&parts.config, rules.live()).window;
+        settler.judge_by(Arc::clone(rules.live()), window);
+    }
 }
 
 /// One round, and what is to be known of it.
@@ -300,26 +310,7 @@ async fn open_store(parts: &Parts) -> Result<(), ShareError> {
         }
         exchanged => exchanged?,
     }
-    let rules = &parts.rules;
-    store
-        .keep_ruleset(
-            parts.ruleset,
-            rules.name(),
-            rules.version(),
-            rules.text(),
-            now,
-        )
-        .await?;
-    let mut earlier = HashMap::new();
-    for (id, text) in store.rulesets().await? {
-        match RuleSet::parse(&text) {
-            Ok(rules) => {
-                earlier.insert(id, Arc::new(rules));
-            }
-            Err(error) => tracing::warn!(id = id.0, %error, "app: a rule set cannot be read"),
-        }
-    }
-    parts.earlier_rules.store(Arc::new(earlier));
+    web::take_rule_sets(parts, &store).await?;
     let mut taking = parts.catalogue.take_over();
     web::stored_catalogue(&store, &mut taking).await?;
     let entries = give_back(&store, taking.missing(), now).await?;

@@ -1,4 +1,5 @@
-//! Follows what other nodes change in a store that several share: the catalogue, and the key ring.
+//! Follows what other nodes change in a store that several share: the catalogue, the key ring, and
+//! which rule set is live.
 //! The database tells of every change; where its word does not come through, it is asked.
 
 use std::time::Duration;
@@ -75,6 +76,10 @@ async fn take_news(parts: &Parts, store: &Store) -> Result<(), ShareError> {
         let _turn = parts.edits.lock().await;
         let changed = store.changed(span).await?;
         web::take_changed(parts, &changed);
+    }
+    if news.ruleset_use != parts.rules.load().change() {
+        let _turn = parts.edits.lock().await;
+        web::take_rule_sets(parts, store).await?;
     }
     store.followed(&news);
     ring

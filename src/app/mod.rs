@@ -14,6 +14,7 @@ mod directory;
 mod follow;
 mod housekeeping;
 mod replay;
+mod rule_set_file;
 mod supervisor;
 mod watched;
 
@@ -95,12 +96,13 @@ impl App {
         let catalogue = Catalogue::open(&catalogue_file)
             .with_context(|| format!("catalogue {}", catalogue_file.display()))?;
         catalogue.set_keys(key_ring.derive(&[TenantId::FIRST]));
-        let rules = Arc::new(RuleSet::shipped()?);
-        let options = settle_options(&config, &rules);
+        let shipped_rules = Arc::new(RuleSet::shipped()?);
+        let rules = rule_set_file::read(&data, &shipped_rules);
+        let options = settle_options(&config, rules.live());
         let seal = seal(&config, &key_ring);
         let settler = Settler::new(
             Arc::clone(&journal),
-            Arc::clone(&rules),
+            Arc::clone(rules.live()),
             &data,
             seal,
             options,
@@ -122,9 +124,8 @@ impl App {
             edits: tokio::sync::Mutex::new(()),
             networks: networks(config.network_table.as_deref())?,
             agents: Agents::shipped()?,
-            ruleset: rules.id(),
-            rules,
-            earlier_rules: ArcSwap::default(),
+            rules: ArcSwap::from_pointee(rules),
+            shipped_rules,
             store: ArcSwapOption::empty(),
             acme,
             certificates: ArcSwap::default(),

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::journal::{EdgeId, Journal, Kinds, Survey};
-use crate::judge::RuleSet;
+use crate::judge::{RuleSet, RuleSets};
 use crate::settle::{Progress, Settler};
 use crate::store::Store;
-use crate::web::check_owner;
+use crate::web::{check_owner, rule_sets};
 
 use super::background::place;
 use super::directory::check_store;
@@ -97,22 +97,26 @@ pub async fn replay(
     see: &mut dyn FnMut(&Replayed),
 ) -> anyhow::Result<Replayed> {
     check_store(config)?;
-    let rules = Arc::new(RuleSet::shipped()?);
+    let shipped = Arc::new(RuleSet::shipped()?);
     // Opened, the journal has in its log what a crash left in the rings.
     let journal = Journal::open(&config.data.join("journal"), config.journal.clone())?;
-    let options = settle_options(config, &rules);
+    let options = settle_options(config, &shipped);
     let ring = open_key_ring(&config.data)?;
     let seal = seal(config, &ring);
     let mut settler = Settler::new(
         Arc::clone(&journal),
-        Arc::clone(&rules),
+        Arc::clone(&shipped),
         &config.data,
         seal,
         options,
     )?;
     let store = Store::open(&place(config), Clock.now()).await?;
     check_owner(&store, &ring, journal.edge()).await?;
-    let done = rounds(&store, &rules, &mut settler, see).await;
+    let rules = RuleSets::new(Arc::clone(&shipped), [], 0);
+    let rules = rule_sets(&store, &shipped, &rules, Clock.now()).await?;
+    let window = settle_options(config, rules.live()).window;
+    settler.judge_by(Arc::clone(rules.live()), window);
+    let done = rounds(&store, &mut settler, see).await;
     settler.leave(&store, done.is_ok()).await;
     store.close().await;
     let damaged = &journal.counts().damaged;
@@ -124,14 +128,9 @@ pub async fn replay(
 
 async fn rounds(
     store: &Store,
-    rules: &RuleSet,
     settler: &mut Settler,
     see: &mut dyn FnMut(&Replayed),
 ) -> anyhow::Result<Replayed> {
-    let now = Clock.now();
-    store
-        .keep_ruleset(rules.id(), rules.name(), rules.version(), rules.text(), now)
-        .await?;
     let mut replayed = Replayed::default();
     loop {
         let now = Clock.now();

@@ -100,7 +100,7 @@ enum Command {
     Geoip(geoip::Geoip),
     Health(health::Health),
     Judge(judge::Judge),
-    /// Check and compare rule sets
+    /// Check and compare rule sets; keep them, and choose the live one
     #[command(subcommand, visible_alias = "rulesets")]
     Ruleset(ruleset::RulesetCommand),
     Eval(eval::Eval),

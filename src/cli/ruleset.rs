@@ -1,4 +1,5 @@
-//! `cupel ruleset`: rule sets of one's own, checked and compared before anything is judged by them.
+//! `cupel ruleset`: rule sets of one's own, checked and compared before anything is judged by them,
+//! kept by a server, and made live.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -9,16 +10,18 @@ use crate::domain::hit::HitKind;
 use crate::judge::{RuleSet, SIGNALS};
 
 use super::Failure;
+use super::ask::{Ask, Pages};
+use super::connection::Request;
 use super::files::Source;
 use super::lines::Lines;
-use super::sheet::{Form, Sheet};
+use super::sheet::{Column, Form, Sheet, column};
 
 /// What names the rule set that is shipped.
 const SHIPPED: &str = "default";
 /// A rule set names each signal once; more is none.
 const BYTES_MAX: u64 = 1 << 20;
 
-/// Check and compare rule sets
+/// Check and compare rule sets; keep them, and choose the live one
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum RulesetCommand {
     /// Read a rule set as `judge` would, and say what is wrong with it by line and key
@@ -32,10 +35,19 @@ pub(super) enum RulesetCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Print the rule set that is shipped, to begin one of your own with
+    /// Print the rule set that is shipped, to begin one of your own with; or one that is kept
     ///
     /// Example: cupel ruleset print > own.toml
-    Print,
+    ///
+    /// Example: cupel ruleset print own@1 | cupel ruleset diff - own.toml
+    Print {
+        #[command(flatten)]
+        ask: Ask,
+        /// One that the server keeps, as `cupel ruleset list` shows it; with --json all that the
+        /// API says of it
+        #[arg(value_name = "RULESET")]
+        which: Option<String>,
+    },
     /// Show in what two rule sets differ
     ///
     /// Example: cupel ruleset diff default own.toml
@@ -50,7 +62,52 @@ pub(super) enum RulesetCommand {
         #[arg(long)]
         json: bool,
     },
+    /// List the rule sets that the server keeps, and which of them is live
+    ///
+    /// Example: cupel ruleset list
+    List(Ask),
+    /// Let the server keep a rule set; nothing is judged by it yet
+    ///
+    /// Its name and version are in the file. Another text needs another version.
+    ///
+    /// Example: cupel ruleset add own.toml
+    Add {
+        #[command(flatten)]
+        ask: Ask,
+        /// The rule set; - for standard input
+        #[arg(value_name = "FILE")]
+        which: String,
+    },
+    /// Judge by another rule set from now on
+    ///
+    /// Every hit that comes, and every one whose window closes, is judged by it; on all nodes.
+    /// What is settled stays as it is, and every judgement names the rule set that made it. With
+    /// `default` the one that is shipped is live again, and newer ones that come with newer
+    /// versions will be.
+    ///
+    /// Example: cupel ruleset use own@1
+    Use {
+        #[command(flatten)]
+        ask: Ask,
+        /// One that is kept: with a version, or the newest of its name; `default` for the one that
+        /// is shipped
+        #[arg(value_name = "RULESET")]
+        which: String,
+    },
 }
+
+const COLUMNS: &[Column] = &[
+    column("RULE SET", "/ruleset", Form::Text),
+    column("LIVE SINCE", "/live_since", Form::Time),
+    column("SHIPPED", "/shipped", Form::Text),
+    column("KEPT SINCE", "/created_at", Form::Time),
+    column("HUMAN BELOW", "/human_max", Form::Number),
+    column("MACHINE FROM", "/machine_min", Form::Number),
+    column("WINDOW S", "/window_seconds", Form::Number),
+];
+
+/// What a rule set says has no flag.
+const NAMED: &[(&str, &str)] = &[("/text", "FILE")];
 
 /// A value that differs.
 struct Change {
@@ -65,17 +122,25 @@ impl RulesetCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self {
             Self::Check { which, json } => check(&read(&which)?, json),
-            Self::Print => {
-                let mut lines = Lines::new();
-                lines.say(shipped()?.text().trim_end());
-                lines.finish()
-            }
+            Self::Print { ask, which } => print(&ask, which.as_deref()),
             Self::Diff { from, to, json } => {
                 if from == "-" && to == "-" {
                     let line = "standard input is one rule set; name the file of the other";
                     return Err(Failure::new(Failure::USAGE, line));
                 }
                 diff(&read(&from)?, &read(&to)?, json)
+            }
+            Self::List(ask) => {
+                Pages::of(&Request::get(["rulesets"]), "rulesets", None).print(&ask, COLUMNS)
+            }
+            Self::Add { ask, which } => {
+                let body = json!({"text": read(&which)?.text()});
+                let request = Request::post(["rulesets"]).body(&body).naming(NAMED);
+                ask.one(&request, COLUMNS)
+            }
+            Self::Use { ask, which } => {
+                let request = Request::post(["rulesets", &which, "use"]).about(&which);
+                ask.one(&request, COLUMNS)
             }
         }
     }
@@ -108,6 +173,22 @@ pub(super) fn read(which: &str) -> Result<RuleSet, Failure> {
 /// Never, unless this program is broken.
 pub(super) fn shipped() -> Result<RuleSet, Failure> {
     RuleSet::shipped().map_err(|error| Failure::new(Failure::SOFTWARE, error))
+}
+
+fn print(ask: &Ask, which: Option<&str>) -> Result<(), Failure> {
+    let mut lines = Lines::new();
+    match which {
+        None | Some(SHIPPED) if !ask.json => lines.say(shipped()?.text().trim_end()),
+        which => {
+            let request = Request::get(["rulesets", which.unwrap_or(SHIPPED)]);
+            let kept = ask.reach.open()?.call(&request)?;
+            match kept.get("text").and_then(Value::as_str) {
+                Some(text) if !ask.json => lines.say(text.trim_end()),
+                _ => lines.say(&kept),
+            }
+        }
+    };
+    lines.finish()
 }
 
 fn check(rules: &RuleSet, as_json: bool) -> Result<(), Failure> {

@@ -23,6 +23,7 @@ const WINDOW_SECONDS_MAX: u32 = 3600;
 /// Weights, prior and thresholds by which hits are judged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleSet {
+    id: RuleSetId,
     text: String,
     name: String,
     version: u32,
@@ -56,8 +57,21 @@ impl RuleSet {
     /// For unknown keys and signals, missing weights, numbers that are not finite, and
     /// thresholds out of order.
     pub fn parse(text: &str) -> Result<Self, RuleSetError> {
+        Self::read(text, true)
+    }
+
+    /// Reads a rule set that was taken once, maybe by an older version: what signals are newer
+    /// than it weigh nothing.
+    ///
+    /// # Errors
+    /// For everything else that [`RuleSet::parse`] refuses.
+    pub fn kept(text: &str) -> Result<Self, RuleSetError> {
+        Self::read(text, false)
+    }
+
+    fn read(text: &str, whole: bool) -> Result<Self, RuleSetError> {
         let written: Written = toml::from_str(text).map_err(|error| form_error(text, &error))?;
-        written.check(text)
+        written.check(text, whole)
     }
 
     /// The TOML it was read from, to be kept with its judgements.
@@ -68,8 +82,8 @@ impl RuleSet {
 
     /// Its id in journal and store, which follows from its text.
     #[must_use]
-    pub fn id(&self) -> RuleSetId {
-        RuleSetId::of(&self.text)
+    pub const fn id(&self) -> RuleSetId {
+        self.id
     }
 
     /// Name, without the version.
@@ -191,7 +205,7 @@ impl Weight {
 }
 
 impl Written {
-    fn check(self, text: &str) -> Result<RuleSet, RuleSetError> {
+    fn check(self, text: &str, whole: bool) -> Result<RuleSet, RuleSetError> {
         let thresholds = [
             ("human_max", &self.human_max),
             ("machine_min", &self.machine_min),
@@ -218,8 +232,9 @@ impl Written {
             return Err(value_error(text, span.start, key, what));
         }
         Ok(RuleSet {
+            id: RuleSetId::of(text),
             text: text.to_owned(),
-            scopes: self.scopes(text)?,
+            scopes: self.scopes(text, whole)?,
             name: self.name.into_inner(),
             version: self.version,
             human_max: self.human_max.into_inner(),
@@ -228,7 +243,7 @@ impl Written {
         })
     }
 
-    fn scopes(&self, text: &str) -> Result<[Scope; 5], RuleSetError> {
+    fn scopes(&self, text: &str, whole: bool) -> Result<[Scope; 5], RuleSetError> {
         let priors = self.prior.get_ref().all();
         if !priors.iter().all(|prior| prior.is_finite()) {
             let at = self.prior.span().start;
@@ -256,7 +271,7 @@ impl Written {
         }
         let missing = SIGNALS
             .iter()
-            .find(|signal| given & signal.fact().bits() == 0);
+            .find(|signal| whole && given & signal.fact().bits() == 0);
         missing.map_or(Ok(scopes), |signal| Err(RuleSetError::Missing(signal.name)))
     }
 }
@@ -334,6 +349,17 @@ mod tests {
             let error = RuleSet::parse(&DEFAULT.replacen(from, to, 1)).unwrap_err();
             assert!(error.to_string().contains(message), "{to}: {error}");
         }
+    }
+
+    #[test]
+    fn a_signal_that_is_newer_than_a_kept_rule_set_weighs_nothing_in_it() {
+        let older = DEFAULT.replace("\"ua.headless\" = 6.0\n", "");
+        assert!(RuleSet::parse(&older).is_err());
+        let kept = RuleSet::kept(&older).unwrap();
+        let headless = by_name("ua.headless").unwrap();
+        assert_eq!(kept.weight(HitKind::Click, headless), 0.0);
+        assert_eq!(kept.id(), RuleSetId::of(&older));
+        assert!(RuleSet::kept(&DEFAULT.replace("ua.headless", "ua.heedless")).is_err());
     }
 
     #[test]

@@ -163,6 +163,18 @@ impl Settler {
         })
     }
 
+    /// What it judges by.
+    #[must_use]
+    pub fn rules(&self) -> &RuleSet {
+        &self.rules
+    }
+
+    /// Judges by another rule set from the next round on: what is new, and what windows close.
+    pub fn judge_by(&mut self, rules: Arc<RuleSet>, window: Duration) {
+        self.rules = rules;
+        self.options.window = window;
+    }
+
     /// Makes today's key and destroys old ones; also while the store is away.
     pub fn turn_day_keys(&mut self, now: Micros) {
         match self.day_keys.turn(now) {

@@ -9,13 +9,14 @@ use super::tables::{TABLES, Table};
 use super::{Place, Store, StoreError, postgres, sqlite};
 
 /// Tables that are compared row by row in the end: what else there is moves with positions.
-const COMPARED: [&str; 8] = [
+const COMPARED: [&str; 9] = [
     "tenants",
     "campaigns",
     "links",
     "short_links",
     "api_keys",
     "rulesets",
+    "ruleset_uses",
     "edges",
     "positions",
 ];

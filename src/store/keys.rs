@@ -1,7 +1,6 @@
-//! API keys, by their hash, and the rule sets that judgements were made with.
+//! API keys, by their hash.
 
 use crate::domain::coded_enum;
-use crate::domain::judgement::RuleSetId;
 use crate::domain::time::Micros;
 
 use super::sql::{Query, Row, Sql};
@@ -139,52 +138,5 @@ impl Store {
     pub async fn api_keys_count(&self) -> Result<i64, StoreError> {
         const SQL: Sql = Sql::same("SELECT count(*) FROM api_keys");
         self.readers.one(Query::new(SQL)).await?.at(0)
-    }
-
-    /// Keeps the text of a rule set that judges here, so that its judgements stay explainable.
-    ///
-    /// # Errors
-    /// `Conflict` if its id belongs to another text; or not available.
-    pub async fn keep_ruleset(
-        &self,
-        id: RuleSetId,
-        name: &str,
-        version: u32,
-        text: &str,
-        now: Micros,
-    ) -> Result<(), StoreError> {
-        const INSERT: Sql = Sql::same(
-            "INSERT INTO rulesets (id, name, version, text, created_at)
-            VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO NOTHING",
-        );
-        const KEPT: Sql = Sql::same("SELECT text FROM rulesets WHERE id = $1");
-        self.writer
-            .run(
-                Query::new(INSERT)
-                    .bind(i64::from(id.0))
-                    .bind(name)
-                    .bind(i64::from(version))
-                    .bind(text)
-                    .bind(now.get()),
-            )
-            .await?;
-        let kept = self.writer.one(Query::new(KEPT).bind(id.0)).await?;
-        if kept.at::<String>(0)? == text {
-            Ok(())
-        } else {
-            Err(StoreError::Conflict("another rule set with this id"))
-        }
-    }
-
-    /// Text of every rule set that ever judged here.
-    ///
-    /// # Errors
-    /// The store is not available.
-    pub async fn rulesets(&self) -> Result<Vec<(RuleSetId, String)>, StoreError> {
-        const SQL: Sql = Sql::same("SELECT id, text FROM rulesets ORDER BY id");
-        let rows = self.writer.all(Query::new(SQL)).await?;
-        rows.iter()
-            .map(|row| Ok((RuleSetId(narrow(row.get("id")?, "rule set")?), row.at(1)?)))
-            .collect()
     }
 }

@@ -17,6 +17,7 @@ mod messages;
 mod postgres;
 mod recent;
 mod rows;
+mod rulesets;
 #[cfg(test)]
 pub(crate) mod sabotage;
 mod schema;
@@ -50,6 +51,7 @@ pub use links::{LinkEdit, LinkRow, NewLink};
 pub use messages::{LinkCounts, MessageState};
 pub use postgres::{EdgeState, Node, Shared};
 pub use recent::{RECENT_MAX, Recent};
+pub use rulesets::{RuleSetRow, RuleSetUse};
 pub use short_links::{ShortLinkEdit, ShortLinkRow};
 pub use stats::{SumRow, UniqueRow};
 

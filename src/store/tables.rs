@@ -144,6 +144,17 @@ pub(super) const TABLES: &[Table] = &[
         number_on: None,
     },
     Table {
+        name: "ruleset_uses",
+        columns: &[
+            ("id", Int8),
+            ("at", Int8),
+            ("ruleset", Int4),
+            ("shipped", Bool),
+        ],
+        key: &[0],
+        number_on: number_on!("ruleset_uses"),
+    },
+    Table {
         name: "edges",
         columns: &[("id", Int4), ("incarnation", Int8), ("created_at", Int8)],
         key: &[0],

@@ -185,7 +185,7 @@ fn networks(looked: &Looked<'_>) -> State {
 }
 
 fn ruleset(looked: &Looked<'_>) -> State {
-    State::ok(looked.parts.rules.label(), json!({}))
+    State::ok(looked.parts.rules.load().live().label(), json!({}))
 }
 
 /// The process lives.

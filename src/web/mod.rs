@@ -23,12 +23,12 @@ mod redirect;
 mod reload;
 mod requests;
 mod respond;
+mod rule_sets;
 mod settling;
 mod spooling;
 mod unread;
 mod worker;
 
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -44,7 +44,7 @@ use crate::domain::hit::Scheme;
 use crate::domain::judgement::RuleSetId;
 use crate::domain::time::Micros;
 use crate::journal::Journal;
-use crate::judge::{Agents, RuleSet};
+use crate::judge::{Agents, RuleSet, RuleSets};
 use crate::network::Networks;
 use crate::resolve::{Catalogue, KeyRing};
 use crate::store::{Changed, Store, StoreError};
@@ -59,6 +59,7 @@ pub use nodes::{ShareError, check_owner, claim, exchange_ring, ring_differs};
 pub use pages::Pages;
 pub use probe::Probe;
 pub use reload::{LastReload, ReloadTurn, Reloaded, export_reload};
+pub use rule_sets::{rule_sets, take_rule_sets};
 pub use settling::Settling;
 
 use worker::Worker;
@@ -100,12 +101,10 @@ pub struct Parts {
     pub networks: Networks,
     /// Agent lists.
     pub agents: Agents,
-    /// The live rule set.
-    pub rules: Arc<RuleSet>,
-    /// Its id.
-    pub ruleset: RuleSetId,
-    /// Rule sets that judged here before, to explain their judgements.
-    pub earlier_rules: ArcSwap<HashMap<RuleSetId, Arc<RuleSet>>>,
+    /// Rule sets, one of them live.
+    pub rules: ArcSwap<RuleSets>,
+    /// The rule set that came with this program.
+    pub shipped_rules: Arc<RuleSet>,
     /// The store, while it is available.
     pub store: ArcSwapOption<Store>,
     /// When the process began to serve.
@@ -177,10 +176,7 @@ impl Parts {
 
     /// The rule set that a stored judgement was made with, if its text is known.
     fn rules_of(&self, id: RuleSetId) -> Option<Arc<RuleSet>> {
-        if id == self.ruleset {
-            return Some(Arc::clone(&self.rules));
-        }
-        self.earlier_rules.load().get(&id).cloned()
+        self.rules.load().of(id).cloned()
     }
 }
 

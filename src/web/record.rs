@@ -158,7 +158,8 @@ pub(super) fn judged(worker: &Worker, seen: &Seen<'_>, asked: &Asked) -> Option<
         one_click: asked.via == Some(Via::OneClick) && asked.answer == Answer::Acted,
     };
     let facts = judge::observe(&observed);
-    let verdict = judge::judge(&parts.rules, asked.kind, facts);
+    let rules = parts.rules.load();
+    let verdict = judge::judge(rules.live(), asked.kind, facts);
     let hit = Hit {
         at: seen.at,
         target: asked.target,
@@ -176,7 +177,7 @@ pub(super) fn judged(worker: &Worker, seen: &Seen<'_>, asked: &Asked) -> Option<
         level,
         token: asked.token,
         verdict,
-        ruleset: parts.ruleset,
+        ruleset: rules.live().id(),
         claimed: asked.claimed,
         honeypot: asked.honeypot,
         values: asked.values,

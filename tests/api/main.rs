@@ -54,6 +54,7 @@ mod readme;
 mod redirects;
 mod requests;
 mod rewriting;
+mod rulesets;
 mod short_links;
 mod supervised;
 mod tokens;

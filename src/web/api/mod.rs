@@ -11,6 +11,7 @@ mod nodes;
 mod probes;
 mod raw_body;
 mod rewrite;
+mod rulesets;
 mod short_links;
 mod stats;
 
@@ -85,6 +86,13 @@ pub(super) fn routes(routes: &mut web::ServiceConfig) {
         .service(at("/events/{id}").route(get().to(events::get)))
         .service(at("/events/{id}/explain").route(get().to(explain::get)))
         .service(at("/deliveries").route(post().to(events::deliveries)))
+        .service(
+            at("/rulesets")
+                .route(post().to(rulesets::create))
+                .route(get().to(rulesets::list)),
+        )
+        .service(at("/rulesets/{name}").route(get().to(rulesets::get)))
+        .service(at("/rulesets/{name}/use").route(post().to(rulesets::make_live)))
         .service(at("/config").route(get().to(config::show)))
         .service(at("/config/reload").route(post().to(config::reload)))
         .service(at("/probes").route(post().to(probes::create)))

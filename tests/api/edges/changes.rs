@@ -18,6 +18,9 @@ fn serving(data: &Path) -> Command {
     command
 }
 
+/// The shipped rule set, to be given another name.
+const STERN: &str = include_str!("../../../src/judge/rulesets/default.toml");
+
 /// Longest that a change takes to reach every edge.
 const REACHES_MAX: Duration = Duration::from_secs(1);
 
@@ -75,6 +78,15 @@ fn what_one_node_changes_reaches_the_others_and_outlives_the_database() {
         let path = format!("/c/{token}/1");
         reached("a link under a new key", || goes_to(&b, &path).is_some());
     }
+    a.post(
+        "/rulesets",
+        json!({"text": STERN.replace("default", "stern")}),
+    );
+    a.api(Method::POST, "/rulesets/stern/use", None);
+    reached("a live rule set", || {
+        let ready = reqwest::blocking::get(b.control("/readyz?verbose")).unwrap();
+        ready.text().unwrap().contains("stern@2")
+    });
     // And the other way.
     b.post("/short-links", short("of-b"));
     reached("a short link of B", || goes_to(&a, "/of-b").is_some());

@@ -1,0 +1,177 @@
+//! Rule sets: those that are kept, and which of them is live.
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::judge::RuleSet;
+use crate::store::{RuleSetRow, RuleSetUse, StoreError};
+
+use super::super::Parts;
+use super::super::auth::{IsAdmin, MayRead};
+use super::super::error::WebError;
+use super::super::rule_sets::{row_of, take_rule_sets};
+use super::body;
+
+/// What names the rule set that is shipped: its file, and the newest of its name here.
+const SHIPPED: &str = "default";
+/// A rule set names each signal once; more is none.
+const BYTES_MAX: usize = 1 << 20;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct New {
+    text: String,
+}
+
+/// Rule sets as the store has them.
+struct Kept {
+    rows: Vec<RuleSetRow>,
+    live: Option<RuleSetUse>,
+}
+
+impl Kept {
+    async fn of(parts: &Parts) -> Result<Self, WebError> {
+        let store = parts.store()?;
+        Ok(Self {
+            rows: store.rulesets().await?,
+            live: store.live_ruleset().await?,
+        })
+    }
+
+    /// The one of this name: with a version, or the newest of that name.
+    fn named(&self, parts: &Parts, name: &str) -> Result<&RuleSetRow, WebError> {
+        let shipped = parts.shipped_rules.id();
+        let named = self.rows.iter().filter(|row| match name {
+            SHIPPED => row.id == shipped,
+            _ => row.name == name || label(row) == name,
+        });
+        let newest = named.max_by_key(|row| (row.version, row.created_at));
+        newest.ok_or(WebError::NotFound(
+            "rule set; cupel ruleset list shows them",
+        ))
+    }
+
+    fn shown(&self, parts: &Parts, row: &RuleSetRow) -> Value {
+        let live = self.live.filter(|live| live.ruleset == row.id);
+        let rules = RuleSet::kept(&row.text);
+        let rules = rules.as_ref();
+        json!({
+            "ruleset": label(row),
+            "live": live.is_some(),
+            "live_since": live.map(|live| live.at),
+            "shipped": row.id == parts.shipped_rules.id(),
+            "created_at": row.created_at,
+            "human_max": rules.map(RuleSet::human_max).ok(),
+            "machine_min": rules.map(RuleSet::machine_min).ok(),
+            "window_seconds": rules.map(RuleSet::window_seconds).ok(),
+            "error": rules.err().map(ToString::to_string),
+        })
+    }
+}
+
+fn label(row: &RuleSetRow) -> String {
+    format!("{}@{}", row.name, row.version)
+}
+
+/// Every rule set that was ever kept, the oldest first.
+pub(super) async fn list(
+    _caller: MayRead,
+    parts: web::Data<Parts>,
+) -> Result<HttpResponse, WebError> {
+    let kept = Kept::of(&parts).await?;
+    let shown: Vec<_> = kept
+        .rows
+        .iter()
+        .map(|row| kept.shown(&parts, row))
+        .collect();
+    Ok(HttpResponse::Ok().json(json!({"rulesets": shown})))
+}
+
+/// One of them, with its text.
+pub(super) async fn get(
+    _caller: MayRead,
+    parts: web::Data<Parts>,
+    name: web::Path<String>,
+) -> Result<HttpResponse, WebError> {
+    let kept = Kept::of(&parts).await?;
+    let row = kept.named(&parts, &name)?;
+    let mut shown = kept.shown(&parts, row);
+    if let Some(members) = shown.as_object_mut() {
+        members.insert("text".to_owned(), row.text.as_str().into());
+    }
+    Ok(HttpResponse::Ok().json(shown))
+}
+
+/// Keeps a rule set. The same text again is the same rule set.
+pub(super) async fn create(
+    _caller: IsAdmin,
+    parts: web::Data<Parts>,
+    payload: web::Payload,
+) -> Result<HttpResponse, WebError> {
+    let new: New = body(payload).await?;
+    if new.text.len() > BYTES_MAX {
+        return Err(WebError::invalid(
+            "/text",
+            "more than 1 MiB is not a rule set",
+        ));
+    }
+    let rules = RuleSet::parse(&new.text).map_err(|why| WebError::invalid("/text", why))?;
+    let _turn = parts.edits.lock().await;
+    let kept = Kept::of(&parts).await?;
+    let is_same = |row: &RuleSetRow| row.text == new.text;
+    if let Some(row) = kept.rows.iter().find(|row| is_same(row)) {
+        return Ok(HttpResponse::Ok().json(kept.shown(&parts, row)));
+    }
+    let conflict = |detail| WebError::Conflict {
+        pointer: "/text".to_owned(),
+        detail,
+    };
+    if rules.name() == SHIPPED {
+        let detail = "default names the rule set that is shipped; give yours another name";
+        return Err(conflict(detail.to_owned()));
+    }
+    let name = rules.label();
+    if kept.rows.iter().any(|row| label(row) == name) {
+        let detail = format!("{name} is kept with another text; give this one another version");
+        return Err(conflict(detail));
+    }
+    let row = row_of(&rules, parts.clock.now());
+    let store = parts.store()?;
+    match store.keep_ruleset(&row).await {
+        Err(StoreError::Conflict(_)) => {
+            // Ids are 16 bits of what the text comes to.
+            let detail = "another rule set has the id of this text; add a comment to it";
+            return Err(conflict(detail.to_owned()));
+        }
+        kept => drop(kept?),
+    }
+    take_rule_sets(&parts, &store).await?;
+    Ok(HttpResponse::Created()
+        .insert_header(("location", format!("/api/v1/rulesets/{name}")))
+        .json(kept.shown(&parts, &row)))
+}
+
+/// Makes one of them live: it judges what comes, and what is settled, from now on.
+pub(super) async fn make_live(
+    _caller: IsAdmin,
+    parts: web::Data<Parts>,
+    name: web::Path<String>,
+) -> Result<HttpResponse, WebError> {
+    let _turn = parts.edits.lock().await;
+    let (store, kept) = (parts.store()?, Kept::of(&parts).await?);
+    let row = kept.named(&parts, &name)?;
+    if let Err(error) = RuleSet::kept(&row.text) {
+        return Err(WebError::Conflict {
+            pointer: String::new(),
+            detail: format!("this version cannot read it: {error}"),
+        });
+    }
+    let shipped = row.id == parts.shipped_rules.id();
+    store
+        .use_ruleset(row.id, shipped, parts.clock.now())
+        .await?;
+    take_rule_sets(&parts, &store).await?;
+    let now = Kept::of(&parts).await?;
+    Ok(HttpResponse::Ok().json(now.shown(&parts, row)))
+}
