@@ -18,6 +18,7 @@ use crate::store::{Place, Store, StoreError};
 use crate::web::{self, Parts, ShareError};
 
 use super::directory::say_store;
+use super::rejudge::Rejudge;
 use super::watched::Thread;
 use super::{rule_set_file, settle_options};
 
@@ -74,6 +75,7 @@ pub(super) async fn settle_loop(
     let mut settled_to = 0;
     let mut pages_lost = 0;
     let mut expired: Option<Instant> = None;
+    let mut rejudging = Rejudge::default();
     while !stop.asked() {
         let now = parts.clock.now();
         settler.turn_day_keys(now);
@@ -99,8 +101,15 @@ pub(super) async fn settle_loop(
             continue;
         }
         judge_by_live(&parts, &mut settler);
-        let round = round(&parts, &mut settler, &store, now);
-        match until_stopped(&stop, round).await {
+        let turn = async {
+            let progress = round(&parts, &mut settler, &store, now).await?;
+            let more = rejudging
+                .turn(&parts, &mut settler, &store, &progress)
+                .await?;
+            let more = progress.more || more;
+            Ok(Progress { more, ..progress })
+        };
+        match until_stopped(&stop, turn).await {
             None => break,
             Some(Ok(progress)) => {
                 settled_to = progress.position;

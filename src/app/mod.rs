@@ -13,6 +13,7 @@ mod certified;
 mod directory;
 mod follow;
 mod housekeeping;
+mod rejudge;
 mod replay;
 mod rule_set_file;
 mod supervisor;

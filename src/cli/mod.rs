@@ -33,6 +33,7 @@ mod mint;
 mod nodes;
 mod numbers;
 mod reach;
+mod rejudge;
 mod rewrite;
 mod ruleset;
 mod serve;
@@ -103,6 +104,10 @@ enum Command {
     /// Check and compare rule sets; keep them, and choose the live one
     #[command(subcommand, visible_alias = "rulesets")]
     Ruleset(ruleset::RulesetCommand),
+    Rejudge(rejudge::Rejudge),
+    /// List what was judged again; stop one
+    #[command(visible_alias = "rejudgement")]
+    Rejudgements(rejudge::Rejudgements),
     Eval(eval::Eval),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
@@ -152,6 +157,8 @@ pub fn run() -> ExitCode {
         Command::Health(command) => command.run(),
         Command::Judge(command) => command.run(),
         Command::Ruleset(command) => command.run(),
+        Command::Rejudge(command) => command.run(),
+        Command::Rejudgements(command) => command.run(),
         Command::Eval(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Completions(command) => command.run(),

@@ -38,6 +38,16 @@ coded_enum! {
     }
 }
 
+coded_enum! {
+    /// To what end history is judged again.
+    pub enum RejudgeMode {
+        /// To see what would change.
+        DryRun = 1 => "dry-run",
+        /// What changes is in force.
+        InForce = 2 => "in-force",
+    }
+}
+
 /// Facts about one hit, one bit each; the bits are numbered by `judge::SIGNALS`.
 ///
 /// They are all that a judgement reads besides the kind of hit, so a stored hit can be judged

@@ -124,11 +124,35 @@ pub struct Hit {
     pub via: Option<Via>,
 }
 
-impl Hit {
+/// What decides whether a hit counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// What was asked for.
+    pub kind: HitKind,
+    /// Request method.
+    pub method: Method,
+    /// How it was answered.
+    pub answer: Answer,
+    /// What the token was worth.
+    pub token: TokenState,
+    /// The link is a honeypot.
+    pub honeypot: bool,
+}
+
+impl Asked {
+    /// With what a flags byte says of the link.
+    #[must_use]
+    pub const fn with_flags(self, flags: u8) -> Self {
+        Self {
+            honeypot: flags & FLAG_HONEYPOT != 0,
+            ..self
+        }
+    }
+
     /// Whether the hit counts in a total (DESIGN 1): HEAD, refused speculation, damaged tokens,
     /// honeypots and refused presses do not.
     #[must_use]
-    pub fn counts(&self) -> bool {
+    pub fn counts(self) -> bool {
         let answered = match self.answer {
             Answer::Redirected | Answer::Pixel | Answer::Page => true,
             Answer::Acted | Answer::Repeated => true,
@@ -140,6 +164,21 @@ impl Hit {
             HitKind::Open | HitKind::Click | HitKind::Page => self.method == Method::Get,
         };
         answered && method && self.token != TokenState::Damaged && !self.honeypot
+    }
+}
+
+impl Hit {
+    /// Whether the hit counts in a total.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        let asked = Asked {
+            kind: self.kind,
+            method: self.method,
+            answer: self.answer,
+            token: self.token,
+            honeypot: self.honeypot,
+        };
+        asked.counts()
     }
 
     /// This hit with what its level does not keep taken out (DESIGN 5.5).

@@ -116,8 +116,13 @@ pub fn explain(rules: &RuleSet, kind: HitKind, facts: Facts) -> Explained {
 
 /// Names of the signals that hold, in order of `SIGNALS`.
 pub fn signals(facts: Facts) -> impl Iterator<Item = &'static str> {
+    holding(facts).map(|signal| signal.name)
+}
+
+/// The signals that hold, in order of `SIGNALS`.
+pub fn holding(facts: Facts) -> impl Iterator<Item = &'static Signal> {
     let holds = move |signal: &&Signal| facts.has(signal.bit);
-    SIGNALS.iter().filter(holds).map(|signal| signal.name)
+    SIGNALS.iter().filter(holds)
 }
 
 fn signal(bit: usize) -> Option<&'static Signal> {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::shard::Shard;
 use crate::domain::time::Micros;
 use crate::journal::{EdgeId, Reader};
 use crate::store::{
@@ -182,6 +183,26 @@ impl Connected {
             lease.lanes = self.windows.settled().collect();
         }
         Some(lease)
+    }
+
+    /// What a transaction needs of leases that touches these shards.
+    pub(super) fn lease_of(
+        &self,
+        holder: EdgeId,
+        touches: impl Fn(Shard) -> bool,
+    ) -> Option<Lease> {
+        match &self.held {
+            Held::All => None,
+            Held::Leased(leased) => Some(leased.lease(holder, touches)),
+        }
+    }
+
+    /// The store has this, which came of no journal and no inbox.
+    pub(super) fn wrote(&mut self, written: Ingest) {
+        self.known.learn(written.messages);
+        if let (Held::Leased(leased), Some(lease)) = (&mut self.held, &written.lease) {
+            leased.moved(lease);
+        }
     }
 
     /// Whether a round is worth a transaction for saying how far it has come.

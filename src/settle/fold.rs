@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::domain::act::Act;
 use crate::domain::campaign::PrivacyLevel;
 use crate::domain::hit::Answer;
-use crate::domain::judgement::{Facts, Verdict};
+use crate::domain::judgement::{Class, Facts, Verdict};
 use crate::domain::message::{MessageId, RecipientKey};
 use crate::domain::time::Micros;
 use crate::journal::{Accepted, Side};
 use crate::judge::{self, RuleSet};
-use crate::store::{Ingest, MessageState, Recent, Revision, StoredHit};
+use crate::store::{Ingest, JudgedHit, MessageState, Recent, Revision, StoredHit};
 
 use super::company::{self, Scene};
 use super::totals::{Counting, Totals};
@@ -113,7 +113,7 @@ impl<'a> Fold<'a> {
                 new.push(self.out.hits.len());
             }
         }
-        self.count(&Counting::of(&stored.hit), stored.hit.verdict, 1);
+        self.count(&Counting::of(&stored.hit), stored.hit.verdict.class, 1);
         self.progress.written += 1;
         self.out.hits.push((edge, stored));
     }
@@ -131,12 +131,8 @@ impl<'a> Fold<'a> {
             let hit = stored.hit;
             let verdict = judge::judge(self.round.rules, hit.kind, hit.facts);
             if verdict != hit.verdict {
-                self.revise(
-                    &Counting::of(&hit),
-                    place,
-                    hit.verdict,
-                    (hit.facts, verdict),
-                );
+                let before = hit.verdict.class;
+                self.revise(&Counting::of(&hit), place, before, (hit.facts, verdict));
             }
             return;
         };
@@ -150,8 +146,23 @@ impl<'a> Fold<'a> {
         let scene = self.round.scene(id, state);
         let now = scene.judge_left_out(&stored, &company::of(state));
         if now != (stored.hit.facts, stored.hit.verdict) {
-            self.revise(&Counting::of(&stored.hit), place, stored.hit.verdict, now);
+            let before = stored.hit.verdict.class;
+            self.revise(&Counting::of(&stored.hit), place, before, now);
         }
+    }
+
+    /// A stored hit of which another rule set says something else, on these facts of it.
+    pub(super) fn rejudge(&mut self, hit: &JudgedHit, facts: Facts, verdict: Verdict) {
+        if let Some(id) = hit.message {
+            let state = self.states.entry(id).or_default();
+            let mut recent = state.recent.iter_mut();
+            if let Some(recent) = recent.find(|it| (it.edge, it.sequence) == hit.place) {
+                recent.verdict = verdict;
+                self.touched.insert(id);
+            }
+        }
+        let counting = Counting::of_judged(hit);
+        self.revise(&counting, hit.place, hit.class, (facts, verdict));
     }
 
     /// Judges hits that are new, and those whose windows have closed, of every message that there
@@ -172,7 +183,7 @@ impl<'a> Fold<'a> {
                 let counting = Counting::of_recent(id, &before);
                 self.progress.reopened += u64::from(before.seen.at <= self.round.settled_before);
                 let place = (before.edge, before.sequence);
-                self.revise(&counting, place, before.verdict, now);
+                self.revise(&counting, place, before.verdict.class, now);
                 self.touched.insert(id);
             }
         }
@@ -214,7 +225,7 @@ impl<'a> Fold<'a> {
         new: &[usize],
         scene: &Scene<'_>,
         state: &mut MessageState,
-    ) -> Vec<(Counting, Verdict, Verdict)> {
+    ) -> Vec<(Counting, Class, Class)> {
         let company = company::of(state);
         let mut recounted = Vec::new();
         for place in new {
@@ -235,7 +246,7 @@ impl<'a> Fold<'a> {
             stored.hit.facts = facts;
             stored.hit.ruleset = self.round.rules.id();
             if before.class != verdict.class {
-                recounted.push((Counting::of(&stored.hit), before, verdict));
+                recounted.push((Counting::of(&stored.hit), before.class, verdict.class));
             }
         }
         recounted
@@ -246,10 +257,10 @@ impl<'a> Fold<'a> {
         &mut self,
         counting: &Counting,
         (edge, sequence): (i64, u64),
-        before: Verdict,
+        before: Class,
         (facts, verdict): (Facts, Verdict),
     ) {
-        self.recount(counting, before, verdict);
+        self.recount(counting, before, verdict.class);
         self.progress.revised += 1;
         self.out.revisions.push(Revision {
             edge,
@@ -262,8 +273,8 @@ impl<'a> Fold<'a> {
         });
     }
 
-    fn recount(&mut self, counting: &Counting, before: Verdict, now: Verdict) {
-        if now.class != before.class {
+    fn recount(&mut self, counting: &Counting, before: Class, now: Class) {
+        if now != before {
             self.count(counting, before, -1);
             self.count(counting, now, 1);
         }
@@ -282,13 +293,13 @@ impl<'a> Fold<'a> {
     }
 
     /// Counts a hit in, or (`by` = -1) out.
-    fn count(&mut self, hit: &Counting, verdict: Verdict, by: i64) {
+    fn count(&mut self, hit: &Counting, class: Class, by: i64) {
         let id = hit.message.filter(|_| hit.counted);
         let state = id.map(|id| {
             self.touched.insert(id);
             self.states.entry(id).or_default()
         });
-        self.totals.count(hit, verdict, by, state);
+        self.totals.count(hit, class, by, state);
     }
 
     /// Everything to be written, but edge and positions; and the states that stay as they were.

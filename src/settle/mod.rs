@@ -18,6 +18,7 @@ mod fold;
 mod held;
 mod known;
 mod offline;
+mod rejudge;
 mod totals;
 mod window;
 
@@ -34,6 +35,7 @@ use crate::judge::RuleSet;
 use crate::store::{Ingest, MessageState, Shared, Store, StoreError, Turns};
 
 pub use offline::{Offline, Settled};
+pub use rejudge::Rejudging;
 
 use connected::{Connected, Own};
 use day_keys::DayKeys;
@@ -59,7 +61,7 @@ pub enum SettleError {
 pub struct SettleOptions {
     /// Correlation window.
     pub window: Duration,
-    /// Records read and hits settled in one transaction, each at most.
+    /// Records read, hits settled and hits judged again in one transaction, each at most.
     pub records_max: u32,
     /// Hits with an open window that are kept in memory; the others are read back.
     pub window_hits_max: usize,

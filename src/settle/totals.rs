@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::domain::hit::{HitKind, Method};
-use crate::domain::judgement::{RuleSetId, Verdict};
+use crate::domain::judgement::{Class, RuleSetId};
 use crate::domain::message::MessageId;
 use crate::domain::record::Hit;
 use crate::domain::time::Micros;
-use crate::store::{Ingest, MessageState, Recent, StoredSums, SumKey, UniqueKey};
+use crate::store::{Ingest, JudgedHit, MessageState, Recent, StoredSums, SumKey, UniqueKey};
 
 /// A hit as sums and uniques see it.
 pub(super) struct Counting {
@@ -41,6 +41,17 @@ impl Counting {
             message: Some(id),
         }
     }
+
+    pub(super) fn of_judged(hit: &JudgedHit) -> Self {
+        Self {
+            at: hit.at,
+            target: hit.target,
+            kind: hit.kind,
+            method: hit.method,
+            counted: hit.counted,
+            message: hit.message,
+        }
+    }
 }
 
 /// Changes of sums and unique counts.
@@ -56,7 +67,7 @@ impl Totals {
     pub(super) fn count(
         &mut self,
         hit: &Counting,
-        verdict: Verdict,
+        class: Class,
         by: i64,
         state: Option<&mut MessageState>,
     ) {
@@ -69,7 +80,7 @@ impl Totals {
                 target: hit.target,
                 cell,
                 kind: hit.kind,
-                class: verdict.class,
+                class,
                 method: hit.method,
                 counted: hit.counted,
             };
@@ -80,7 +91,7 @@ impl Totals {
         let Some(state) = state else {
             return;
         };
-        let human = if verdict.class.is_human() { by } else { 0 };
+        let human = if class.is_human() { by } else { 0 };
         let before = seen(state, hit.kind, link);
         let entry = state.entry(hit.kind, link);
         entry.raw = entry.raw.saturating_add_signed(step(by));

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::domain::time::Micros;
-use crate::store::{Store, StoreError, StoredHit};
+use crate::store::{HitPlace, Store, StoreError, StoredHit};
 
 use super::held::Held;
 
@@ -83,6 +83,12 @@ impl Windows {
         if let Some(window) = self.edges.get_mut(&edge) {
             window.add(to, room, hits);
         }
+    }
+
+    /// Whether the window of a hit that the store has may be open.
+    pub(super) fn is_open(&self, (edge, sequence): HitPlace) -> bool {
+        let window = self.edges.get(&edge);
+        window.is_some_and(|window| sequence > window.settled())
     }
 
     /// Last sequences of every edge up to which nothing is open.

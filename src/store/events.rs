@@ -226,7 +226,7 @@ fn stored_hit_with_agent(row: &Row) -> Result<StoredHit, StoreError> {
     })
 }
 
-fn message(
+pub(super) fn message(
     campaign: Option<CampaignId>,
     minted_at: Option<i64>,
     number: Option<i64>,

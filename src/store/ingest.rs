@@ -17,6 +17,7 @@ use super::edges::Position;
 use super::events::StoredHit;
 use super::inbox::Arrival;
 use super::messages::MessageState;
+use super::rejudgements::Rejudged;
 use super::{Store, StoreError, unsigned};
 use super::{postgres, sqlite};
 
@@ -136,6 +137,8 @@ pub struct Ingest {
     pub sums: Vec<(SumKey, StoredSums)>,
     /// Changes of unique counts: raw, human.
     pub uniques: Vec<(UniqueKey, (i64, i64))>,
+    /// How far history is judged again.
+    pub rejudged: Option<Rejudged>,
 }
 
 impl Store {
@@ -168,6 +171,17 @@ impl Moved {
         })
     }
 }
+
+/// Where a shard of a rejudgement is now.
+pub(super) const REJUDGED: &str = "UPDATE rejudged SET edge = $3, sequence = $4, hits = hits + $5,
+        changed = changed + $6, done = $7
+    WHERE rejudgement = $1 AND shard = $2";
+/// Who ends a rejudgement waits here for others who do.
+pub(super) const HOLD_REJUDGEMENT: &str = "UPDATE rejudgements SET mode = mode WHERE id = $1";
+/// It is at its end with its last shard.
+pub(super) const END_REJUDGEMENT: &str = "UPDATE rejudgements SET ended_at = $2
+    WHERE id = $1 AND ended_at IS NULL
+        AND NOT EXISTS (SELECT 1 FROM rejudged WHERE rejudgement = $1 AND NOT done)";
 
 /// A recipient key as rows keep it: NULL for none.
 pub(super) fn recipient(key: RecipientKey) -> Option<Vec<u8>> {

@@ -16,6 +16,7 @@ mod links;
 mod messages;
 mod postgres;
 mod recent;
+mod rejudgements;
 mod rows;
 mod rulesets;
 #[cfg(test)]
@@ -51,6 +52,9 @@ pub use links::{LinkEdit, LinkRow, NewLink};
 pub use messages::{LinkCounts, MessageState};
 pub use postgres::{EdgeState, Node, Shared};
 pub use recent::{RECENT_MAX, Recent};
+pub use rejudgements::{
+    HitPlace, JudgedHit, OpenRejudgement, Part, Reclassed, Rejudged, RejudgedShard, Rejudgement,
+};
 pub use rulesets::{RuleSetRow, RuleSetUse};
 pub use short_links::{ShortLinkEdit, ShortLinkRow};
 pub use stats::{SumRow, UniqueRow};

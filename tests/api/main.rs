@@ -52,6 +52,7 @@ mod postgres;
 mod postgres_faults;
 mod readme;
 mod redirects;
+mod rejudgements;
 mod requests;
 mod rewriting;
 mod rulesets;

@@ -23,6 +23,7 @@ use super::super::{StoreError, narrow, signed};
 use super::copy::Rows;
 use super::held::{Held, ask};
 use super::leases::next_turn;
+use super::rejudged::rejudge;
 
 /// Bytes of a hit in COPY, about.
 const HIT_BYTES: usize = 280;
@@ -57,6 +58,9 @@ async fn write(writer: &PgPool, all: &Ingest) -> Result<(), StoreError> {
     upsert_messages(on, &all.messages).await?;
     add_sums(on, &all.sums).await?;
     add_uniques(on, &all.uniques).await?;
+    if let Some(rejudged) = &all.rejudged {
+        rejudge(on, rejudged).await?;
+    }
     Ok(held.commit().await?)
 }
 

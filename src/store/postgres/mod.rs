@@ -7,6 +7,7 @@ mod ingest;
 mod insert;
 mod leases;
 mod nodes;
+mod rejudged;
 mod shared;
 
 use std::time::Duration;

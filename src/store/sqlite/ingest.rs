@@ -10,9 +10,11 @@ use crate::domain::time::Micros;
 
 use super::super::events::StoredHit;
 use super::super::ingest::{
-    Ingest, MOVE_POSITION, Moved, Revision, StoredSums, SumKey, UniqueKey, claimed, recipient,
+    END_REJUDGEMENT, Ingest, MOVE_POSITION, Moved, REJUDGED, Revision, StoredSums, SumKey,
+    UniqueKey, claimed, recipient,
 };
 use super::super::messages::MessageState;
+use super::super::rejudgements::Rejudged;
 use super::super::sql::Row;
 use super::super::{StoreError, signed};
 
@@ -48,6 +50,9 @@ pub(in crate::store) async fn ingest(writer: &SqlitePool, all: &Ingest) -> Resul
     }
     for rows in all.uniques.chunks(ROWS_MAX) {
         add_uniques(&mut transaction, rows).await?;
+    }
+    if let Some(rejudged) = &all.rejudged {
+        rejudge(&mut transaction, rejudged).await?;
     }
     transaction.commit().await?;
     Ok(())
@@ -302,6 +307,42 @@ async fn add_uniques(
             .bind(*human);
     }
     query.execute(on).await?;
+    Ok(())
+}
+
+async fn rejudge(on: &mut SqliteConnection, all: &Rejudged) -> Result<(), StoreError> {
+    const BEGIN: &str = "INSERT INTO rejudged_classes
+        (rejudgement, part, of, kind, was, class, hits) VALUES ";
+    const END: &str = " ON CONFLICT DO UPDATE SET hits = hits + excluded.hits";
+    for shard in &all.shards {
+        sqlx::query(REJUDGED)
+            .bind(all.id)
+            .bind(shard.shard.get())
+            .bind(shard.to.0)
+            .bind(signed(shard.to.1))
+            .bind(shard.hits)
+            .bind(shard.changed)
+            .bind(shard.done)
+            .execute(&mut *on)
+            .await?;
+    }
+    for rows in all.classes.chunks(ROWS_MAX) {
+        let mut query = statement(BEGIN, 7, rows.len(), END);
+        for (of, hits) in rows {
+            let (part, number) = of.part.columns();
+            query = query
+                .bind(all.id)
+                .bind(part)
+                .bind(number)
+                .bind(of.kind.code())
+                .bind(of.was.code())
+                .bind(of.class.code())
+                .bind(*hits);
+        }
+        query.execute(&mut *on).await?;
+    }
+    let end = sqlx::query(END_REJUDGEMENT).bind(all.id).bind(all.at.get());
+    end.execute(on).await?;
     Ok(())
 }
 

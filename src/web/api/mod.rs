@@ -10,12 +10,13 @@ mod mint;
 mod nodes;
 mod probes;
 mod raw_body;
+mod rejudgements;
 mod rewrite;
 mod rulesets;
 mod short_links;
 mod stats;
 
-use actix_web::web;
+use actix_web::{Resource, web};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -42,7 +43,6 @@ const LOAD_ROWS: u32 = 10_000;
 /// The routes.
 pub(super) fn routes(routes: &mut web::ServiceConfig) {
     use web::{get, patch, post};
-    let at = |path: &str| web::resource(path).default_service(web::to(wrong_method));
     routes
         .service(
             at("/campaigns")
@@ -86,13 +86,6 @@ pub(super) fn routes(routes: &mut web::ServiceConfig) {
         .service(at("/events/{id}").route(get().to(events::get)))
         .service(at("/events/{id}/explain").route(get().to(explain::get)))
         .service(at("/deliveries").route(post().to(events::deliveries)))
-        .service(
-            at("/rulesets")
-                .route(post().to(rulesets::create))
-                .route(get().to(rulesets::list)),
-        )
-        .service(at("/rulesets/{name}").route(get().to(rulesets::get)))
-        .service(at("/rulesets/{name}/use").route(post().to(rulesets::make_live)))
         .service(at("/config").route(get().to(config::show)))
         .service(at("/config/reload").route(post().to(config::reload)))
         .service(at("/probes").route(post().to(probes::create)))
@@ -107,7 +100,33 @@ pub(super) fn routes(routes: &mut web::ServiceConfig) {
         .service(at("/nodes/{id}/forget").route(post().to(nodes::forget)))
         .service(at("/key-ring").route(get().to(keys::ring)))
         .service(at("/key-ring/rotate").route(post().to(keys::rotate)))
-        .service(at("/key-ring/{id}").route(patch().to(keys::set_state)));
+        .service(at("/key-ring/{id}").route(patch().to(keys::set_state)))
+        .configure(judging);
+}
+
+/// Routes of what hits are judged by.
+fn judging(routes: &mut web::ServiceConfig) {
+    use web::{get, post};
+    routes
+        .service(
+            at("/rulesets")
+                .route(post().to(rulesets::create))
+                .route(get().to(rulesets::list)),
+        )
+        .service(at("/rulesets/{name}").route(get().to(rulesets::get)))
+        .service(at("/rulesets/{name}/use").route(post().to(rulesets::make_live)))
+        .service(
+            at("/rejudgements")
+                .route(post().to(rejudgements::create))
+                .route(get().to(rejudgements::list)),
+        )
+        .service(at("/rejudgements/{id}").route(get().to(rejudgements::get)))
+        .service(at("/rejudgements/{id}/stop").route(post().to(rejudgements::stop)));
+}
+
+/// A path that answers methods it does not take.
+fn at(path: &str) -> Resource {
+    web::resource(path).default_service(web::to(wrong_method))
 }
 
 /// Reads a JSON body; errors point at the member. Handlers call it once they know who asks, so

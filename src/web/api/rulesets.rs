@@ -25,13 +25,13 @@ struct New {
 }
 
 /// Rule sets as the store has them.
-struct Kept {
-    rows: Vec<RuleSetRow>,
-    live: Option<RuleSetUse>,
+pub(super) struct Kept {
+    pub(super) rows: Vec<RuleSetRow>,
+    pub(super) live: Option<RuleSetUse>,
 }
 
 impl Kept {
-    async fn of(parts: &Parts) -> Result<Self, WebError> {
+    pub(super) async fn of(parts: &Parts) -> Result<Self, WebError> {
         let store = parts.store()?;
         Ok(Self {
             rows: store.rulesets().await?,
@@ -40,7 +40,7 @@ impl Kept {
     }
 
     /// The one of this name: with a version, or the newest of that name.
-    fn named(&self, parts: &Parts, name: &str) -> Result<&RuleSetRow, WebError> {
+    pub(super) fn named(&self, parts: &Parts, name: &str) -> Result<&RuleSetRow, WebError> {
         let shipped = parts.shipped_rules.id();
         let named = self.rows.iter().filter(|row| match name {
             SHIPPED => row.id == shipped,
@@ -70,7 +70,7 @@ impl Kept {
     }
 }
 
-fn label(row: &RuleSetRow) -> String {
+pub(super) fn label(row: &RuleSetRow) -> String {
     format!("{}@{}", row.name, row.version)
 }
 

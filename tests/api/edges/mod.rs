@@ -3,6 +3,7 @@
 
 mod changes;
 mod killed;
+mod rejudged;
 mod roles;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
 //! Rounds that are struck in the middle, on a real journal and a real database: each hit is stored
 //! and counted once all the same. And the mistake that these tests must catch.
 
+mod rejudged;
+
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
@@ -175,6 +177,17 @@ impl World {
         turn: u64,
         now: Micros,
     ) -> Option<Progress> {
+        let polls = self.let_happen(strike, turn).await;
+        let done = within(polls, self.settler.round(&self.store, now)).await;
+        self.befell(strike, done.is_none()).await;
+        match strike {
+            None => done.map(Result::unwrap),
+            Some(_) => done.and_then(Result::ok),
+        }
+    }
+
+    /// Prepares what is to befall the next work in its `turn`th place; how often that is polled.
+    async fn let_happen(&mut self, strike: Option<Strike>, turn: u64) -> u64 {
         let fault = match strike {
             Some(Strike::Statement) => Some(Fault::Step(turn * STEPS)),
             Some(Strike::Commit) => Some(Fault::Commit(turn)),
@@ -183,19 +196,21 @@ impl World {
         if let Some(fault) = fault {
             self.store.let_fail(fault).await.unwrap();
         }
-        let polls = match strike {
+        match strike {
             Some(Strike::Dropped | Strike::Gone) => turn,
             _ => u64::MAX,
-        };
-        let done = within(polls, self.settler.round(&self.store, now)).await;
-        if done.is_none() && matches!(strike, Some(Strike::Gone)) {
+        }
+    }
+
+    /// After work that was dropped or not: what has not come does not come any more.
+    async fn befell(&mut self, strike: Option<Strike>, dropped: bool) {
+        for never in [Fault::Step(u64::MAX), Fault::Commit(u64::MAX)] {
+            self.store.let_fail(never).await.unwrap();
+        }
+        if dropped && matches!(strike, Some(Strike::Gone)) {
             self.store.close().await;
             self.store = store(&self.own).await;
             self.settler = settler(&self.own, &self.journal, self.room);
-        }
-        match strike {
-            None => done.map(Result::unwrap),
-            Some(_) => done.and_then(Result::ok),
         }
     }
 

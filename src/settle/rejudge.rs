@@ -1,0 +1,217 @@
+//! History judged again: settled hits, read in the order in which they stand, some at a time. What
+//! another rule set says of their facts is counted, and written where that is in force.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::domain::judgement::{Facts, RejudgeMode, Verdict};
+use crate::domain::shard::Shard;
+use crate::domain::time::Micros;
+use crate::judge::{self, RuleSet, RuleSets};
+use crate::store::{
+    HitPlace, Ingest, JudgedHit, OpenRejudgement, Part, Reclassed, Rejudged, RejudgedShard,
+    Rejudgement, Store,
+};
+
+use super::connected::Connected;
+use super::fold::{Fold, Round};
+use super::{SettleError, Settler};
+
+/// What was done for a rejudgement.
+#[derive(Clone, Copy, Debug)]
+pub struct Rejudging {
+    /// Hits that were looked at.
+    pub hits: u64,
+    /// Those of them that got another class.
+    pub changed: u64,
+    /// The rejudgement, if this was the last of it here.
+    pub ended: Option<i64>,
+}
+
+impl Settler {
+    /// Judges some more of history again, if that is asked for.
+    ///
+    /// # Errors
+    /// Nothing was written; it goes on behind what was written before.
+    pub async fn rejudge(
+        &mut self,
+        store: &Store,
+        known: &RuleSets,
+        now: Micros,
+    ) -> Result<Option<Rejudging>, SettleError> {
+        let open = store.open_rejudgements().await?;
+        // Put back when all is done, as in a round.
+        let Some(mut connected) = self.connected.take() else {
+            return Ok(None);
+        };
+        let mut done = None;
+        let chosen = open
+            .into_iter()
+            .find_map(|open| connected.chosen(open, known));
+        if let Some(chosen) = chosen.filter(|_| !connected.is_behind()) {
+            done = Some(self.go_over(&mut connected, store, &chosen, now).await?);
+        }
+        self.connected = Some(connected);
+        Ok(done)
+    }
+
+    async fn go_over(
+        &self,
+        connected: &mut Connected,
+        store: &Store,
+        chosen: &Chosen,
+        now: Micros,
+    ) -> Result<Rejudging, SettleError> {
+        let from = chosen.shards.values().min().copied().unwrap_or_default();
+        let campaign = chosen.rejudgement.campaign;
+        let hits_max = self.options.records_max;
+        let hits = store.judged_hits(from, campaign, hits_max).await?;
+        let last = u32::try_from(hits.len()).is_ok_and(|hits| hits < hits_max);
+        let to = hits.last().map_or(from, |hit| hit.place);
+        let mut looked = Looked::default();
+        for hit in &hits {
+            chosen.look_at(hit, |place| connected.windows.is_open(place), &mut looked);
+        }
+        let mut messages: Vec<_> = looked
+            .changes
+            .iter()
+            .filter_map(|it| it.0.message)
+            .collect();
+        messages.sort_unstable();
+        messages.dedup();
+        let states = connected.known.take(store, messages).await?;
+        let round = Round {
+            rules: &chosen.rules,
+            links: &HashMap::new(),
+            is_due: &|_| true,
+            settled_before: connected.settled_to,
+            now,
+        };
+        let mut fold = Fold::new(round, states);
+        for (hit, facts, verdict) in &looked.changes {
+            fold.rejudge(hit, *facts, *verdict);
+        }
+        let (changes, untouched) = fold.finish();
+        let done = Rejudging {
+            hits: looked.sum(|(hits, _)| hits),
+            changed: looked.sum(|(_, changed)| changed),
+            ended: last.then_some(chosen.rejudgement.id),
+        };
+        let lease = connected.lease_of(self.journal.edge(), |shard| {
+            chosen.shards.contains_key(&shard)
+        });
+        let changes = Ingest {
+            lease,
+            rejudged: Some(looked.written(chosen, (to, last), now)),
+            ..changes
+        };
+        store.ingest(&changes).await?;
+        connected.known.learn(untouched);
+        connected.wrote(changes);
+        Ok(done)
+    }
+}
+
+/// What is judged again now, and what of it is settled here.
+pub(super) struct Chosen {
+    rejudgement: Rejudgement,
+    rules: Arc<RuleSet>,
+    shards: BTreeMap<Shard, HitPlace>,
+}
+
+/// What was found.
+#[derive(Default)]
+struct Looked {
+    /// Of each shard: hits, and those that got another class.
+    shards: BTreeMap<Shard, (i64, i64)>,
+    classes: BTreeMap<Reclassed, i64>,
+    changes: Vec<(JudgedHit, Facts, Verdict)>,
+}
+
+impl Connected {
+    /// What of a rejudgement is to be done here; `None` if nothing is.
+    fn chosen(
+        &self,
+        (rejudgement, mut shards): OpenRejudgement,
+        known: &RuleSets,
+    ) -> Option<Chosen> {
+        shards.retain(|shard, _| self.held.has(*shard));
+        if shards.is_empty() {
+            return None;
+        }
+        let Some(rules) = known.of(rejudgement.ruleset) else {
+            let id = rejudgement.id;
+            tracing::warn!(
+                id,
+                "settle: cannot judge again by a rule set that is not known here"
+            );
+            return None;
+        };
+        Some(Chosen {
+            rejudgement,
+            rules: Arc::clone(rules),
+            shards,
+        })
+    }
+}
+
+impl Chosen {
+    fn look_at(&self, hit: &JudgedHit, is_open: impl Fn(HitPlace) -> bool, looked: &mut Looked) {
+        let shard = hit.shard();
+        let to = self.shards.get(&shard);
+        if to.is_none_or(|to| hit.place <= *to) {
+            return;
+        }
+        let (hits, changed) = looked.shards.entry(shard).or_default();
+        *hits += 1;
+        // What is open is judged when it closes, by what is live then.
+        let Some(facts) = hit.facts.filter(|_| !is_open(hit.place)) else {
+            return;
+        };
+        let verdict = judge::judge(&self.rules, hit.kind, facts);
+        if verdict.class == hit.class {
+            return;
+        }
+        *changed += 1;
+        let holding = judge::holding(facts).map(|signal| Part::Signal(signal.bit));
+        for part in holding.chain([Part::Campaign(hit.target.0)]) {
+            let reclassed = Reclassed {
+                part,
+                kind: hit.kind,
+                was: hit.class,
+                class: verdict.class,
+            };
+            *looked.classes.entry(reclassed).or_default() += 1;
+        }
+        if self.rejudgement.mode == RejudgeMode::InForce {
+            looked.changes.push((*hit, facts, verdict));
+        }
+    }
+}
+
+impl Looked {
+    fn sum(&self, of: fn((i64, i64)) -> i64) -> u64 {
+        let sum: i64 = self.shards.values().copied().map(of).sum();
+        sum.unsigned_abs()
+    }
+
+    /// What is to be written of it, once everything up to there has been looked at.
+    fn written(self, chosen: &Chosen, (to, done): (HitPlace, bool), now: Micros) -> Rejudged {
+        let shards = chosen.shards.iter().map(|(shard, before)| {
+            let (hits, changed) = self.shards.get(shard).copied().unwrap_or_default();
+            RejudgedShard {
+                shard: *shard,
+                to: to.max(*before),
+                hits,
+                changed,
+                done,
+            }
+        });
+        Rejudged {
+            id: chosen.rejudgement.id,
+            shards: shards.collect(),
+            classes: self.classes.into_iter().collect(),
+            at: now,
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! Judging history again: what is asked for, how far it is in each shard, and what it came to.
+
+use std::collections::BTreeMap;
+
+use crate::domain::campaign::{CampaignId, PrivacyLevel};
+use crate::domain::hit::{Answer, HitKind, Method, TokenState};
+use crate::domain::judgement::{Class, Facts, RejudgeMode, RuleSetId};
+use crate::domain::message::MessageId;
+use crate::domain::record::Asked;
+use crate::domain::shard::Shard;
+use crate::domain::time::Micros;
+
+use super::ingest::sequence;
+use super::sql::{Query, Row, Sql};
+use super::{Store, StoreError, narrow, signed, unsigned};
+
+const WHAT: &str = "rejudgement";
+
+/// Something that is judged again, and how far that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejudgement {
+    /// Its number.
+    pub id: i64,
+    /// By what.
+    pub ruleset: RuleSetId,
+    /// To what end.
+    pub mode: RejudgeMode,
+    /// Only this campaign's.
+    pub campaign: Option<CampaignId>,
+    /// Since when.
+    pub begun_at: Micros,
+    /// Until when.
+    pub ended_at: Option<Micros>,
+    /// Whether every hit was looked at.
+    pub done: bool,
+    /// Hits that were looked at.
+    pub hits: u64,
+    /// Those of them that got another class.
+    pub changed: u64,
+}
+
+/// Where a hit stands: the row of its edge, and its sequence there.
+pub type HitPlace = (i64, u64);
+
+/// A rejudgement that is not at its end, and up to where its shards are that are not.
+pub type OpenRejudgement = (Rejudgement, BTreeMap<Shard, HitPlace>);
+
+/// What rejudged hits are counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// A campaign; 0 is short links.
+    Campaign(u32),
+    /// The bit of a signal that holds.
+    Signal(u8),
+}
+
+/// What became of a hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reclassed {
+    /// Of what.
+    pub part: Part,
+    /// Kind of hit.
+    pub kind: HitKind,
+    /// Its class before.
+    pub was: Class,
+    /// And now.
+    pub class: Class,
+}
+
+/// What one transaction does for a rejudgement.
+#[derive(Debug)]
+pub struct Rejudged {
+    /// Its number.
+    pub id: i64,
+    /// How far each shard is now.
+    pub shards: Vec<RejudgedShard>,
+    /// Hits that got another class.
+    pub classes: Vec<(Reclassed, i64)>,
+    /// When.
+    pub at: Micros,
+}
+
+/// How far a shard is.
+#[derive(Clone, Copy, Debug)]
+pub struct RejudgedShard {
+    /// The shard.
+    pub shard: Shard,
+    /// What stands up to here was looked at.
+    pub to: HitPlace,
+    /// Hits that were, since the last time.
+    pub hits: i64,
+    /// Those of them that got another class.
+    pub changed: i64,
+    /// There is nothing behind it.
+    pub done: bool,
+}
+
+/// A stored hit, as far as another rule set needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct JudgedHit {
+    /// Where it stands.
+    pub place: HitPlace,
+    /// When it came.
+    pub at: Micros,
+    /// Campaign or 0, and link or short link.
+    pub target: (u32, u32),
+    /// Its message.
+    pub message: Option<MessageId>,
+    /// Its kind.
+    pub kind: HitKind,
+    /// Its method.
+    pub method: Method,
+    /// Whether it counts in totals.
+    pub counted: bool,
+    /// What its judgement rests on; `None` where the privacy level keeps no facts.
+    pub facts: Option<Facts>,
+    /// The class in force.
+    pub class: Class,
+}
+
+impl JudgedHit {
+    /// Where it is settled.
+    #[must_use]
+    pub fn shard(&self) -> Shard {
+        Shard::of(self.message, self.place.1)
+    }
+}
+
+/// One number for seven codes: each column that is read costs more than it weighs.
+macro_rules! codes {
+    ($type:literal) => {
+        concat!(
+            "SELECT h.edge, h.sequence, h.at, h.campaign, h.link, h.minted_at, h.number, h.facts,
+                CAST(h.kind AS ",
+            $type,
+            ") | (CAST(h.method AS ",
+            $type,
+            ") << 8)
+                | (CAST(h.answer AS ",
+            $type,
+            ") << 16) | (CAST(h.level AS ",
+            $type,
+            ") << 24)
+                | (CAST(h.token AS ",
+            $type,
+            ") << 32) | (CAST(h.class AS ",
+            $type,
+            ") << 40)
+                | (CAST(h.flags AS ",
+            $type,
+            ") << 48)
+            FROM hits h WHERE "
+        )
+    };
+}
+
+macro_rules! list {
+    ($end:literal) => {
+        concat!(
+            "SELECT r.id, r.ruleset, r.mode, r.campaign, r.begun_at, r.ended_at,
+                min(CASE WHEN d.done THEN 1 ELSE 0 END), CAST(sum(d.hits) AS BIGINT),
+                CAST(sum(d.changed) AS BIGINT)
+            FROM rejudgements r JOIN rejudged d ON d.rejudgement = r.id WHERE ",
+            $end
+        )
+    };
+}
+
+impl Store {
+    /// Asks for history to be judged again; whoever settles it does so. Returns its number.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn begin_rejudgement(
+        &self,
+        ruleset: RuleSetId,
+        mode: RejudgeMode,
+        campaign: Option<CampaignId>,
+        now: Micros,
+    ) -> Result<i64, StoreError> {
+        const BEGIN: Sql = Sql::same(
+            "INSERT INTO rejudgements (ruleset, mode, campaign, begun_at)
+            VALUES ($1, $2, $3, $4) RETURNING id",
+        );
+        const SHARD: Sql = Sql::same(
+            "INSERT INTO rejudged (rejudgement, shard, edge, sequence, hits, changed, done)
+            VALUES ($1, $2, 0, 0, 0, 0, FALSE)",
+        );
+        let mut transaction = self.writer()?.begin().await?;
+        let begin = Query::new(BEGIN)
+            .bind(ruleset.0)
+            .bind(mode.code())
+            .bind(campaign.map(|campaign| i64::from(campaign.get())))
+            .bind(now.get());
+        let id: i64 = transaction.one(begin).await?.at(0)?;
+        for shard in Shard::all() {
+            let shard = Query::new(SHARD).bind(id).bind(shard.get());
+            transaction.run(shard).await?;
+        }
+        transaction.commit().await?;
+        Ok(id)
+    }
+
+    /// Ends a rejudgement; what it has changed stays so. `None` if there is none.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn end_rejudgement(&self, id: i64, now: Micros) -> Result<bool, StoreError> {
+        const SQL: Sql =
+            Sql::same("UPDATE rejudgements SET ended_at = coalesce(ended_at, $2) WHERE id = $1");
+        let end = Query::new(SQL).bind(id).bind(now.get());
+        Ok(self.writer()?.run(end).await? > 0)
+    }
+
+    /// One rejudgement.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn rejudgement(&self, id: i64) -> Result<Option<Rejudgement>, StoreError> {
+        const SQL: Sql = Sql::same(list!("r.id = $1 GROUP BY r.id"));
+        let row = self.writer.optional(Query::new(SQL).bind(id)).await?;
+        row.map(|row| rejudgement(&row)).transpose()
+    }
+
+    /// Rejudgements with ids below `before`, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn rejudgements(
+        &self,
+        before: i64,
+        limit: u32,
+    ) -> Result<Vec<Rejudgement>, StoreError> {
+        const SQL: Sql = Sql::same(list!("r.id < $1 GROUP BY r.id ORDER BY r.id DESC LIMIT $2"));
+        let query = Query::new(SQL).bind(before).bind(limit);
+        let rows = self.writer.all(query).await?;
+        rows.iter().map(rejudgement).collect()
+    }
+
+    /// Rejudgements that are not at their end, the oldest first.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn open_rejudgements(&self) -> Result<Vec<OpenRejudgement>, StoreError> {
+        const OPEN: Sql = Sql::same(list!("r.ended_at IS NULL GROUP BY r.id ORDER BY r.id"));
+        const SHARDS: Sql = Sql::same(
+            "SELECT d.rejudgement, d.shard, d.edge, d.sequence
+            FROM rejudged d JOIN rejudgements r ON r.id = d.rejudgement
+            WHERE r.ended_at IS NULL AND NOT d.done",
+        );
+        let open = self.writer.all(Query::new(OPEN)).await?;
+        if open.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut shards: BTreeMap<i64, BTreeMap<Shard, HitPlace>> = BTreeMap::new();
+        for row in &self.writer.all(Query::new(SHARDS)).await? {
+            let shard = Shard::new(narrow(row.at(1)?, WHAT)?);
+            let shard = shard.ok_or(StoreError::Unreadable(WHAT))?;
+            let to = (row.at(2)?, sequence(row.at(3)?));
+            shards.entry(row.at(0)?).or_default().insert(shard, to);
+        }
+        let with_shards = open.iter().map(|row| {
+            let open = rejudgement(row)?;
+            Ok((open, shards.remove(&open.id).unwrap_or_default()))
+        });
+        with_shards.collect()
+    }
+
+    /// What a rejudgement came to: how many hits got which class instead of which.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn rejudged_classes(&self, id: i64) -> Result<Vec<(Reclassed, i64)>, StoreError> {
+        const SQL: Sql = Sql::same(
+            "SELECT part, of, kind, was, class, hits FROM rejudged_classes
+            WHERE rejudgement = $1 ORDER BY part, of, kind, was, class",
+        );
+        let rows = self.writer.all(Query::new(SQL).bind(id)).await?;
+        let bad = || StoreError::Unreadable(WHAT);
+        let read = |row: &Row| {
+            let class = |at| Ok::<_, StoreError>(Class::from_code(narrow(row.at(at)?, WHAT)?));
+            let part = match row.at::<i64>(0)? {
+                CAMPAIGNS => Part::Campaign(narrow(row.at(1)?, WHAT)?),
+                _ => Part::Signal(narrow(row.at(1)?, WHAT)?),
+            };
+            let reclassed = Reclassed {
+                part,
+                kind: HitKind::from_code(narrow(row.at(2)?, WHAT)?).ok_or_else(bad)?,
+                was: class(3)?.ok_or_else(bad)?,
+                class: class(4)?.ok_or_else(bad)?,
+            };
+            Ok((reclassed, row.at(5)?))
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Hits behind this place, in order; of one campaign or of all.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn judged_hits(
+        &self,
+        after: HitPlace,
+        campaign: Option<CampaignId>,
+        limit: u32,
+    ) -> Result<Vec<JudgedHit>, StoreError> {
+        let mut query = Query::begin(Sql::of(codes!("INTEGER"), codes!("BIGINT")));
+        let campaign = campaign.map(CampaignId::get);
+        let (behind, order) = match campaign {
+            // PostgreSQL may not know that the campaign is one: it would go along all hits.
+            Some(campaign) => {
+                let (one, range) = ("h.campaign = $1", "h.campaign BETWEEN $1 AND $1");
+                query = query.push_each(one, range).bind(campaign);
+                let in_range = " AND (h.campaign, h.edge, h.sequence) > ($1, ";
+                query = query.push_each(" AND (h.edge, h.sequence) > (", in_range);
+                ("", " ORDER BY h.campaign, h.edge, h.sequence LIMIT ")
+            }
+            None => (
+                "(h.edge, h.sequence) > (",
+                " ORDER BY h.edge, h.sequence LIMIT ",
+            ),
+        };
+        query = query
+            .push(behind)
+            .push_bind(after.0)
+            .push(", ")
+            .push_bind(signed(after.1))
+            .push(")")
+            .push(order)
+            .push_bind(limit);
+        let rows = self.writer.all_in_the_end(query).await?;
+        rows.iter().map(judged_hit).collect()
+    }
+}
+
+const CAMPAIGNS: i64 = 1;
+const SIGNALS: i64 = 2;
+
+impl Part {
+    /// As rows keep it: what it is, and its number.
+    pub(super) fn columns(self) -> (i64, i64) {
+        match self {
+            Self::Campaign(number) => (CAMPAIGNS, i64::from(number)),
+            Self::Signal(bit) => (SIGNALS, i64::from(bit)),
+        }
+    }
+}
+
+fn rejudgement(row: &Row) -> Result<Rejudgement, StoreError> {
+    let bad = || StoreError::Unreadable(WHAT);
+    let campaign: Option<i64> = row.at(3)?;
+    let campaign = campaign.map(|number| narrow(number, WHAT)).transpose()?;
+    Ok(Rejudgement {
+        id: row.at(0)?,
+        ruleset: RuleSetId(narrow(row.at(1)?, WHAT)?),
+        mode: RejudgeMode::from_code(narrow(row.at(2)?, WHAT)?).ok_or_else(bad)?,
+        campaign: campaign.and_then(CampaignId::new),
+        begun_at: Micros::new(row.at(4)?),
+        ended_at: row.at::<Option<i64>>(5)?.map(Micros::new),
+        done: row.at::<i64>(6)? == 1,
+        hits: unsigned(row.at(7)?),
+        changed: unsigned(row.at(8)?),
+    })
+}
+
+fn judged_hit(row: &Row) -> Result<JudgedHit, StoreError> {
+    let mut columns = row.columns();
+    let bad = || StoreError::Unreadable("hit");
+    let place = (columns.next()?, sequence(columns.next()?));
+    let at = Micros::new(columns.next()?);
+    let (campaign, link) = (columns.bits32()?, columns.bits32()?);
+    let (minted_at, number) = (columns.next()?, columns.next()?);
+    let facts = Facts::from_bits(unsigned(columns.next()?));
+    let [kind, method, answer, level, token, class, flags, _] =
+        columns.next::<i64>()?.to_le_bytes();
+    let kind = HitKind::from_code(kind).ok_or_else(bad)?;
+    let method = Method::from_code(method).ok_or_else(bad)?;
+    let asked = Asked {
+        kind,
+        method,
+        answer: Answer::from_code(answer).ok_or_else(bad)?,
+        token: TokenState::from_code(token).ok_or_else(bad)?,
+        honeypot: false,
+    };
+    let level = PrivacyLevel::from_code(level).ok_or_else(bad)?;
+    let message = super::events::message(CampaignId::new(campaign), minted_at, number)?;
+    Ok(JudgedHit {
+        place,
+        at,
+        target: (campaign, link),
+        message: message.map(|(id, _)| id),
+        kind,
+        method,
+        counted: asked.with_flags(flags).counts(),
+        facts: (level == PrivacyLevel::Individual).then_some(facts),
+        class: Class::from_code(class).ok_or_else(bad)?,
+    })
+}
