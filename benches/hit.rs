@@ -151,7 +151,7 @@ fn stages(bench: &mut Criterion) {
     let networks = Networks::shipped().unwrap();
     let agents = Agents::shipped().unwrap();
     let rules = Arc::new(RuleSet::shipped().unwrap());
-    let rules = ArcSwap::from_pointee(RuleSets::new(rules, [], 0));
+    let rules = ArcSwap::from_pointee(RuleSets::new(rules, []));
     let address: IpAddr = "198.51.100.7".parse().unwrap();
     let headers = headers();
     let agent = agents.classify(headers.user_agent.unwrap());

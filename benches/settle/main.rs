@@ -12,6 +12,7 @@
     reason = "a bench that is surprised should fail there and then"
 )]
 
+mod again;
 mod asked;
 mod beside;
 mod cost;
@@ -128,13 +129,15 @@ async fn run(options: &Options) -> anyhow::Result<()> {
         journal.expire(journal.synced_to(), last.plus(30 * 86_400_000_000))?;
         eprintln!("{done} hits, {:.0}/s", done as f64 / wall.as_secs_f64());
     }
-    moving.end();
     report("settled", done, wall.as_secs_f64(), cost);
     println!(
         "judgements that changed: {:.2} a hit",
         revised as f64 / done as f64
     );
     println!("bytes a hit: {}", store.bytes().await? / done);
+    let settler = settlers.last_mut().unwrap();
+    again::rejudge(&store, settler, done, options.store.is_some()).await?;
+    moving.end();
     asked::fast_set(&store, options.campaigns).await?;
     for id in [1, options.campaigns / 2].into_iter().take(options.checked) {
         let events = asked::check(&store, id).await?;

@@ -1,11 +1,14 @@
 -- Which rule set is live: the one of the last row. shipped: it came with the program, and a newer
--- one that does takes its place.
+-- one that does takes its place. Each has the number behind the one before it.
 CREATE TABLE ruleset_uses (
     id INTEGER PRIMARY KEY,
     ruleset INTEGER NOT NULL REFERENCES rulesets (id),
     at INTEGER NOT NULL,
     shipped INTEGER NOT NULL
 ) STRICT;
+
+-- The shipped one changes while a version is made; what others keep has one text.
+CREATE UNIQUE INDEX rulesets_by_version ON rulesets (name, version) WHERE name <> 'default';
 
 -- What is judged again by a rule set. mode: 1 only to see what would change, 2 in force.
 CREATE TABLE rejudgements (

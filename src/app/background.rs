@@ -18,9 +18,10 @@ use crate::store::{Place, Store, StoreError};
 use crate::web::{self, Parts, ShareError};
 
 use super::directory::say_store;
+use super::live_ruleset::LiveCopy;
 use super::rejudge::Rejudge;
+use super::settle_options;
 use super::watched::Thread;
-use super::{rule_set_file, settle_options};
 
 /// How often new hits are looked for.
 const SETTLE_EVERY: Duration = Duration::from_millis(100);
@@ -69,7 +70,7 @@ const STORE_OPEN_MAX: Duration = Duration::from_secs(5);
 /// Settles, and opens the store again whenever it has gone.
 pub(super) async fn settle_loop(
     parts: actix::Data<Parts>,
-    mut settler: Settler,
+    (mut settler, mut live_copy): (Settler, LiveCopy),
     stop: Stop,
 ) -> Settler {
     let mut settled_to = 0;
@@ -79,6 +80,7 @@ pub(super) async fn settle_loop(
     while !stop.asked() {
         let now = parts.clock.now();
         settler.turn_day_keys(now);
+        live_copy.keep(&parts.config.data, parts.rules.load().live());
         if expired.is_none_or(|at| at.elapsed() >= EXPIRE_EVERY) {
             // Also while the store is away: addresses must not outlive their time.
             expired = Some(Instant::now());
@@ -128,14 +130,14 @@ pub(super) async fn settle_loop(
             }
         }
     }
+    live_copy.keep(&parts.config.data, parts.rules.load().live());
     settler
 }
 
-/// Lets settling judge by the live rule set; which that is stands beside the journal.
+/// Lets settling judge by the live rule set.
 fn judge_by_live(parts: &Parts, settler: &mut Settler) {
     let rules = parts.rules.load();
     if settler.rules().id() != rules.live().id() {
-        rule_set_file::write(&parts.config.data, rules.live());
         let window = settle_options(&parts.config, rules.live()).window;
         settler.judge_by(Arc::clone(rules.live()), window);
     }
@@ -319,7 +321,7 @@ async fn open_store(parts: &Parts) -> Result<(), ShareError> {
         }
         exchanged => exchanged?,
     }
-    web::take_rule_sets(parts, &store).await?;
+    web::exchange_rulesets(parts, &store).await?;
     let mut taking = parts.catalogue.take_over();
     web::stored_catalogue(&store, &mut taking).await?;
     let entries = give_back(&store, taking.missing(), now).await?;

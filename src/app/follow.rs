@@ -69,7 +69,7 @@ async fn take_news(parts: &Parts, store: &Store) -> Result<(), ShareError> {
         }
         return Ok(());
     }
-    // Neither keeps the other from being taken over.
+    // None keeps another from being taken over.
     let ring = take_ring(parts, store, &news).await;
     if let Some(span) = news.catalogue {
         // An edit here that is on its way must not be undone by what was read before it.
@@ -77,12 +77,17 @@ async fn take_news(parts: &Parts, store: &Store) -> Result<(), ShareError> {
         let changed = store.changed(span).await?;
         web::take_changed(parts, &changed);
     }
-    if news.ruleset_use != parts.rules.load().change() {
-        let _turn = parts.edits.lock().await;
-        web::take_rule_sets(parts, store).await?;
-    }
+    let rulesets = take_rulesets(parts, store, &news).await;
     store.followed(&news);
-    ring
+    ring.and(rulesets)
+}
+
+async fn take_rulesets(parts: &Parts, store: &Store, news: &News) -> Result<(), ShareError> {
+    if news.rulesets != parts.rules.load().as_of() {
+        let _turn = parts.edits.lock().await;
+        web::take_rulesets(parts, store).await?;
+    }
+    Ok(())
 }
 
 async fn take_ring(parts: &Parts, store: &Store, news: &News) -> Result<(), ShareError> {

@@ -13,9 +13,9 @@ mod certified;
 mod directory;
 mod follow;
 mod housekeeping;
+mod live_ruleset;
 mod rejudge;
 mod replay;
-mod rule_set_file;
 mod supervisor;
 mod watched;
 
@@ -50,6 +50,7 @@ use directory::{COMMAND_SOCKET, CONTROL_SOCKET, check_store, control_socket, rem
 
 use certified::Certified;
 use housekeeping::Keeping;
+use live_ruleset::LiveCopy;
 use supervisor::Supervisor;
 use watched::with_all;
 
@@ -69,7 +70,7 @@ const LAST_SYNC_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct App {
     parts: actix::Data<Parts>,
-    settler: Settler,
+    settler: (Settler, LiveCopy),
     listeners: Listeners,
     certificates: Certified,
     data: PathBuf,
@@ -98,7 +99,7 @@ impl App {
             .with_context(|| format!("catalogue {}", catalogue_file.display()))?;
         catalogue.set_keys(key_ring.derive(&[TenantId::FIRST]));
         let shipped_rules = Arc::new(RuleSet::shipped()?);
-        let rules = rule_set_file::read(&data, &shipped_rules);
+        let (live_copy, rules) = LiveCopy::read(&data, &shipped_rules);
         let options = settle_options(&config, rules.live());
         let seal = seal(&config, &key_ring);
         let settler = Settler::new(
@@ -145,7 +146,7 @@ impl App {
         web::export_reload(parts.clock.now(), true);
         let app = Self {
             parts: actix::Data::new(parts),
-            settler,
+            settler: (settler, live_copy),
             listeners,
             certificates,
             data,

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::journal::{EdgeId, Journal, Kinds, Survey};
-use crate::judge::{RuleSet, RuleSets};
+use crate::judge::RuleSet;
 use crate::settle::{Progress, Settler};
 use crate::store::Store;
-use crate::web::{check_owner, rule_sets};
+use crate::web::{check_owner, known_rulesets, offer_rulesets};
 
 use super::background::place;
 use super::directory::check_store;
+use super::live_ruleset::LiveCopy;
 use super::{DirectoryLock, open_key_ring, seal, settle_options};
 
 /// What a replay would do.
@@ -112,8 +113,12 @@ pub async fn replay(
     )?;
     let store = Store::open(&place(config), Clock.now()).await?;
     check_owner(&store, &ring, journal.edge()).await?;
-    let rules = RuleSets::new(Arc::clone(&shipped), [], 0);
-    let rules = rule_sets(&store, &shipped, &rules, Clock.now()).await?;
+    let (_, known_here) = LiveCopy::read(&config.data, &shipped);
+    offer_rulesets(&store, &shipped, known_here.live(), Clock.now()).await?;
+    let rules = known_rulesets(&store, &shipped).await?;
+    if let Some(unread) = rules.unread() {
+        anyhow::bail!("{unread} is live and cannot be read; make another live first");
+    }
     let window = settle_options(config, rules.live()).window;
     settler.judge_by(Arc::clone(rules.live()), window);
     let done = rounds(&store, &mut settler, see).await;

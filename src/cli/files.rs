@@ -43,10 +43,13 @@ impl Source {
     /// Exit code 66.
     pub(super) fn of(path: Option<&Path>, what: &str) -> Result<Self, Failure> {
         if let Some(path) = named(path) {
-            let opened = File::open(path).map_err(|error| Failure::no_input(path, &error));
+            let opened = File::open(path).and_then(|file| match file.metadata()?.is_dir() {
+                true => Err(ErrorKind::IsADirectory.into()),
+                false => Ok(file),
+            });
             return Ok(Self {
                 shown: path.display().to_string(),
-                file: opened?,
+                file: opened.map_err(|error| Failure::no_input(path, &error))?,
             });
         }
         let (stdin, shown) = (std::io::stdin(), "standard input");

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::domain::hit::HitKind;
+use crate::judge::ruleset::RuleSetError;
 use crate::judge::{RuleSet, SIGNALS};
 
 use super::Failure;
@@ -15,11 +16,6 @@ use super::connection::Request;
 use super::files::Source;
 use super::lines::Lines;
 use super::sheet::{Column, Form, Sheet, column};
-
-/// What names the rule set that is shipped.
-const SHIPPED: &str = "default";
-/// A rule set names each signal once; more is none.
-const BYTES_MAX: u64 = 1 << 20;
 
 /// Check and compare rule sets; keep them, and choose the live one
 #[derive(Debug, clap::Subcommand)]
@@ -43,8 +39,8 @@ pub(super) enum RulesetCommand {
     Print {
         #[command(flatten)]
         ask: Ask,
-        /// One that the server keeps, as `cupel ruleset list` shows it; with --json all that the
-        /// API says of it
+        /// One that the server keeps, as `cupel ruleset list` shows it, or `live`; with --json all
+        /// that the API says of it
         #[arg(value_name = "RULESET")]
         which: Option<String>,
     },
@@ -81,9 +77,9 @@ pub(super) enum RulesetCommand {
     /// Judge by another rule set from now on
     ///
     /// Every hit that comes, and every one whose window closes, is judged by it; on all nodes.
-    /// What is settled stays as it is, and every judgement names the rule set that made it. With
-    /// `default` the one that is shipped is live again, and newer ones that come with newer
-    /// versions will be.
+    /// What is settled stays as it is until `cupel rejudge`, and every judgement names the rule set
+    /// that made it. With `default` the one that is shipped is live again, and newer ones that come
+    /// with newer versions will be; `default@2` stays.
     ///
     /// Example: cupel ruleset use own@1
     Use {
@@ -104,6 +100,7 @@ const COLUMNS: &[Column] = &[
     column("HUMAN BELOW", "/human_max", Form::Number),
     column("MACHINE FROM", "/machine_min", Form::Number),
     column("WINDOW S", "/window_seconds", Form::Number),
+    column("ERROR", "/error", Form::Text),
 ];
 
 /// What a rule set says has no flag.
@@ -128,13 +125,16 @@ impl RulesetCommand {
                     let line = "standard input is one rule set; name the file of the other";
                     return Err(Failure::new(Failure::USAGE, line));
                 }
-                diff(&read(&from)?, &read(&to)?, json)
+                // One that is kept may be of an older version.
+                let [from, to] = [from, to].map(|which| read_by(&which, RuleSet::kept));
+                diff(&from?, &to?, json)
             }
             Self::List(ask) => {
                 Pages::of(&Request::get(["rulesets"]), "rulesets", None).print(&ask, COLUMNS)
             }
             Self::Add { ask, which } => {
-                let body = json!({"text": read(&which)?.text()});
+                let (text, _) = text(&which)?;
+                let body = json!({"text": text});
                 let request = Request::post(["rulesets"]).body(&body).naming(NAMED);
                 ask.one(&request, COLUMNS)
             }
@@ -151,20 +151,33 @@ impl RulesetCommand {
 /// # Errors
 /// Exit codes 65 and 66.
 pub(super) fn read(which: &str) -> Result<RuleSet, Failure> {
-    if which == SHIPPED {
+    read_by(which, RuleSet::parse)
+}
+
+fn read_by(
+    which: &str,
+    parse: fn(&str) -> Result<RuleSet, RuleSetError>,
+) -> Result<RuleSet, Failure> {
+    if which == RuleSet::SHIPPED {
         return shipped();
     }
-    let source = Source::of(Some(Path::new(which)), "rule set")?;
-    let refused = |error: &dyn std::fmt::Display| {
-        Failure::new(Failure::DATA, format!("{}: {error}", source.shown))
-    };
+    let (text, shown) = text(which)?;
+    parse(&text).map_err(|error| Failure::new(Failure::DATA, format!("{shown}: {error}")))
+}
+
+/// What a file has, and how it is shown.
+fn text(which: &str) -> Result<(String, String), Failure> {
+    let Source { file, shown, .. } = Source::of(Some(Path::new(which)), "rule set")?;
+    let refused =
+        |error: &dyn std::fmt::Display| Failure::new(Failure::DATA, format!("{shown}: {error}"));
     let mut text = String::new();
-    let taken = (&source.file).take(BYTES_MAX + 1).read_to_string(&mut text);
+    let bytes_max = RuleSet::BYTES_MAX as u64;
+    let taken = file.take(bytes_max + 1).read_to_string(&mut text);
     taken.map_err(|error| refused(&error))?;
-    if text.len() as u64 > BYTES_MAX {
+    if text.len() > RuleSet::BYTES_MAX {
         return Err(refused(&"more than 1 MiB is not a rule set"));
     }
-    RuleSet::parse(&text).map_err(|error| refused(&error))
+    Ok((text, shown))
 }
 
 /// The rule set that is shipped.
@@ -178,12 +191,12 @@ pub(super) fn shipped() -> Result<RuleSet, Failure> {
 fn print(ask: &Ask, which: Option<&str>) -> Result<(), Failure> {
     let mut lines = Lines::new();
     match which {
-        None | Some(SHIPPED) if !ask.json => lines.say(shipped()?.text().trim_end()),
+        None if !ask.json => lines.put(shipped()?.text().as_bytes()),
         which => {
-            let request = Request::get(["rulesets", which.unwrap_or(SHIPPED)]);
+            let request = Request::get(["rulesets", which.unwrap_or(RuleSet::SHIPPED)]);
             let kept = ask.reach.open()?.call(&request)?;
             match kept.get("text").and_then(Value::as_str) {
-                Some(text) if !ask.json => lines.say(text.trim_end()),
+                Some(text) if !ask.json => lines.put(text.as_bytes()),
                 _ => lines.say(&kept),
             }
         }

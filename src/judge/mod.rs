@@ -21,7 +21,7 @@ pub mod claims;
 mod family;
 pub mod headers;
 mod known_agents;
-mod rule_sets;
+mod known_rulesets;
 mod rules;
 pub mod ruleset;
 mod ruleset_error;
@@ -33,7 +33,7 @@ pub use agent::{AgentFacts, AgentKind, Agents};
 pub use around::Around;
 pub use headers::Headers;
 pub use known_agents::KnownAgents;
-pub use rule_sets::RuleSets;
+pub use known_rulesets::RuleSets;
 pub use ruleset::RuleSet;
 pub use signals::{Observed, SIGNALS, Signal, observe};
 

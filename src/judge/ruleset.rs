@@ -1,8 +1,8 @@
 //! Rule sets: what each signal is worth.
 //!
 //! Owns: the form of a rule set file and its checks. Refuses: half a rule set. Every signal has
-//! a weight, even if it is zero, so that a rule set written today says what it thinks of each,
-//! and a new signal is noticed by whoever keeps a rule set of their own.
+//! a weight, even if it is zero, so that a rule set written today says what it thinks of each. Only
+//! one that was taken once may lack signals that have come since: they weigh nothing in it.
 
 use std::collections::BTreeMap;
 
@@ -43,6 +43,11 @@ pub(super) struct Scope {
 }
 
 impl RuleSet {
+    /// The name that only the shipped rule set has.
+    pub const SHIPPED: &str = "default";
+    /// Longest text: a rule set names each signal once.
+    pub const BYTES_MAX: usize = 1 << 20;
+
     /// The rule set that is shipped.
     ///
     /// # Errors
@@ -329,6 +334,11 @@ mod tests {
                 "line 8 (verison = 2): unknown field",
             ),
             ("name = \"default\"", "name = \"\"", "line 6, name"),
+            (
+                "human_max = 50.0",
+                "",
+                "rule set: missing field `human_max`",
+            ),
             (
                 "window_seconds = 60",
                 "window_seconds = 4000",

@@ -13,6 +13,9 @@ pub enum RuleSetError {
         /// What is wrong with it.
         what: String,
     },
+    /// Something is not there at all.
+    #[error("rule set: {0}")]
+    Lacks(String),
     /// A value is out of its bounds.
     #[error("rule set, line {line}, {key}: {what}")]
     Value {
@@ -39,12 +42,16 @@ pub(super) fn value_error(text: &str, at: usize, key: &str, what: &'static str) 
 
 /// The error for what a parser says.
 pub(super) fn form_error(text: &str, error: &toml::de::Error) -> RuleSetError {
+    let what = error.message().trim_end().replace('\n', ", ");
+    if what.starts_with("missing field") && error.span().is_none_or(|span| span.start == 0) {
+        return RuleSetError::Lacks(what);
+    }
     let line = line_of(text, error.span().map_or(0, |span| span.start));
     let there = text.lines().nth(line - 1).unwrap_or_default().trim();
     RuleSetError::Form {
         line,
         text: there.chars().take(60).collect(),
-        what: error.message().trim_end().replace('\n', ", "),
+        what,
     }
 }
 

@@ -203,10 +203,11 @@ impl<'a> Fold<'a> {
                 continue;
             }
             let (facts, verdict) = scene.judge(&recent.seen, &company);
-            // Once settled, what is only a little likelier than before is left as it is.
+            // Once settled, what is only a little likelier than before is left as it is; and so is
+            // what only another rule set says of the same facts.
             let again = recent.seen.at <= self.round.settled_before;
             let changes = match again {
-                true => verdict.class != recent.verdict.class,
+                true => facts != recent.seen.facts && verdict.class != recent.verdict.class,
                 false => (facts, verdict) != (recent.seen.facts, recent.verdict),
             };
             if changes {

@@ -49,8 +49,8 @@ pub struct News {
     pub catalogue: Option<Span>,
     /// How often the key ring has changed.
     pub ring_version: i64,
-    /// How often another rule set was made live.
-    pub ruleset_use: i64,
+    /// How often a rule set was made live, and how many are kept.
+    pub rulesets: (i64, i64),
     next: i64,
 }
 
@@ -131,7 +131,7 @@ impl Store {
                 OR EXISTS (SELECT 1 FROM short_links WHERE changed >= $1 AND changed < high),
                 coalesce((SELECT ring_version FROM installation), 0),
                 (SELECT max(version) FROM _sqlx_migrations),
-                coalesce((SELECT max(id) FROM ruleset_uses), 0)
+                coalesce((SELECT max(id) FROM ruleset_uses), 0), (SELECT count(*) FROM rulesets)
             FROM seen",
         );
         let following = self.following.as_ref();
@@ -143,7 +143,7 @@ impl Store {
                 || row.at::<i64>(5)? != known(&MIGRATIONS),
             catalogue: row.at::<bool>(3)?.then_some(Span { from, to }),
             ring_version: row.at(4)?,
-            ruleset_use: row.at(6)?,
+            rulesets: (row.at(6)?, row.at(7)?),
             next,
         })
     }

@@ -24,7 +24,7 @@ pub struct RuleSetRow {
 /// Which rule set is live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RuleSetUse {
-    /// Counts the changes: who has seen this one has seen those before.
+    /// Counts the changes, from 1.
     pub number: i64,
     /// The rule set.
     pub ruleset: RuleSetId,
@@ -39,11 +39,11 @@ impl Store {
     /// kept already.
     ///
     /// # Errors
-    /// `Conflict` if its id belongs to another text; or not available.
+    /// `Conflict` if its id, or its name and version, belong to another text; or not available.
     pub async fn keep_ruleset(&self, row: &RuleSetRow) -> Result<bool, StoreError> {
         const INSERT: Sql = Sql::same(
             "INSERT INTO rulesets (id, name, version, text, created_at)
-            VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO NOTHING",
+            VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
         );
         const KEPT: Sql = Sql::same("SELECT text FROM rulesets WHERE id = $1");
         let insert = Query::new(INSERT)
@@ -54,10 +54,13 @@ impl Store {
             .bind(row.created_at.get());
         let writer = self.writer()?;
         let new = writer.run(insert).await? > 0;
-        let kept = writer.one(Query::new(KEPT).bind(row.id.0)).await?;
-        match kept.at::<String>(0)? == row.text {
-            true => Ok(new),
-            false => Err(StoreError::Conflict("another rule set with its id")),
+        let kept = writer.optional(Query::new(KEPT).bind(row.id.0)).await?;
+        match kept.map(|kept| kept.at::<String>(0)).transpose()? {
+            Some(text) if text == row.text => Ok(new),
+            Some(_) => Err(StoreError::Conflict("another rule set with its id")),
+            None => Err(StoreError::Conflict(
+                "another rule set of its name and version",
+            )),
         }
     }
 
@@ -69,7 +72,7 @@ impl Store {
         const SQL: Sql = Sql::same(
             "SELECT id, name, version, text, created_at FROM rulesets ORDER BY created_at, id",
         );
-        let rows = self.writer.all(Query::new(SQL)).await?;
+        let rows = self.readers.all(Query::new(SQL)).await?;
         rows.iter().map(row).collect()
     }
 
@@ -80,7 +83,7 @@ impl Store {
     pub async fn live_ruleset(&self) -> Result<Option<RuleSetUse>, StoreError> {
         const SQL: Sql =
             Sql::same("SELECT id, ruleset, at, shipped FROM ruleset_uses ORDER BY id DESC LIMIT 1");
-        let row = self.writer.optional(Query::new(SQL)).await?;
+        let row = self.readers.optional(Query::new(SQL)).await?;
         row.map(|row| {
             Ok(RuleSetUse {
                 number: row.at(0)?,
@@ -92,7 +95,8 @@ impl Store {
         .transpose()
     }
 
-    /// Makes another live, if it is not already.
+    /// Makes another live, if the last use was the one of this number (0: none was); `false` if
+    /// there was another since.
     ///
     /// # Errors
     /// The store is not available.
@@ -100,16 +104,16 @@ impl Store {
         &self,
         id: RuleSetId,
         shipped: bool,
+        after: i64,
         now: Micros,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         const SQL: Sql = Sql::same(
-            "INSERT INTO ruleset_uses (ruleset, at, shipped) SELECT $1, $2, $3
-            WHERE NOT EXISTS (SELECT 1 FROM ruleset_uses u WHERE u.ruleset = $1 AND u.shipped = $3
-                AND u.id = (SELECT max(id) FROM ruleset_uses))",
+            "INSERT INTO ruleset_uses (id, ruleset, at, shipped) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (id) DO NOTHING",
         );
-        let query = Query::new(SQL).bind(id.0).bind(now.get()).bind(shipped);
-        self.writer()?.run(query).await?;
-        Ok(())
+        let query = Query::new(SQL).bind(after + 1).bind(id.0);
+        let query = query.bind(now.get()).bind(shipped);
+        Ok(self.writer()?.run(query).await? > 0)
     }
 }
 

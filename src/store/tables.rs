@@ -152,7 +152,7 @@ pub(super) const TABLES: &[Table] = &[
             ("shipped", Bool),
         ],
         key: &[0],
-        number_on: number_on!("ruleset_uses"),
+        number_on: None,
     },
     Table {
         name: "rejudgements",

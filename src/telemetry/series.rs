@@ -265,6 +265,14 @@ pub const METRICS: &[Metric] = &[
         "cupel_settle_neighbours_dropped_total",
         "Hits that no later judgement will see, since their message had 48 others within a day",
     ),
+    counter(
+        "cupel_rejudged_hits_total",
+        "Hits that were looked at to be judged again by a rule set",
+    ),
+    counter(
+        "cupel_rejudged_changed_total",
+        "Those of them that got another class, or would",
+    ),
     histogram(
         "cupel_settle_duration_seconds",
         CALL,

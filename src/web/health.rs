@@ -185,7 +185,18 @@ fn networks(looked: &Looked<'_>) -> State {
 }
 
 fn ruleset(looked: &Looked<'_>) -> State {
-    State::ok(looked.parts.rules.load().live().label(), json!({}))
+    let rules = looked.parts.rules.load();
+    let live = rules.live().label();
+    match rules.unread() {
+        None => State::ok(live, json!({})),
+        Some(unread) => {
+            let detail = format!("{unread} is live and cannot be read; judges by {live}");
+            State {
+                ok: false,
+                ..State::ok(detail, json!({}))
+            }
+        }
+    }
 }
 
 /// The process lives.

@@ -23,7 +23,7 @@ mod redirect;
 mod reload;
 mod requests;
 mod respond;
-mod rule_sets;
+mod rulesets;
 mod settling;
 mod spooling;
 mod unread;
@@ -59,7 +59,7 @@ pub use nodes::{ShareError, check_owner, claim, exchange_ring, ring_differs};
 pub use pages::Pages;
 pub use probe::Probe;
 pub use reload::{LastReload, ReloadTurn, Reloaded, export_reload};
-pub use rule_sets::{rule_sets, take_rule_sets};
+pub use rulesets::{exchange_rulesets, known_rulesets, offer_rulesets, take_rulesets};
 pub use settling::Settling;
 
 use worker::Worker;

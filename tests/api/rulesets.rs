@@ -14,10 +14,18 @@ const SHIPPED: &str = include_str!("../../src/judge/rulesets/default.toml");
 
 /// By which every hit is a machine's.
 fn stern(version: u32) -> String {
-    SHIPPED
-        .replace("name = \"default\"", "name = \"stern\"")
-        .replace("version = 2", &format!("version = {version}"))
-        .replace("open = -2.0\nclick = -2.0", "open = 9.0\nclick = 9.0")
+    let version = format!("version = {version}");
+    let changes = [
+        ("name = \"default\"", "name = \"stern\""),
+        ("version = 2", &version),
+        ("open = -2.0\nclick = -2.0", "open = 9.0\nclick = 9.0"),
+    ];
+    changes
+        .into_iter()
+        .fold(SHIPPED.to_owned(), |text, (from, to)| {
+            assert!(text.contains(from), "{from}");
+            text.replace(from, to)
+        })
 }
 
 fn add(server: &Server, text: &str) -> (u16, Value) {
@@ -119,7 +127,7 @@ fn what_was_live_last_judges_while_the_store_is_away() {
     let campaign = server.campaign();
     server.link(campaign, json!({"url": "https://shop.example/"}));
     let token = server.mint(campaign, &["r"])[0].token.clone();
-    let copy = server.data.join("ruleset.toml");
+    let copy = server.data.join("live-ruleset");
     eventually(
         "a copy beside the journal",
         || std::fs::read_to_string(&copy).unwrap_or_default(),
@@ -143,7 +151,11 @@ fn what_was_live_last_judges_while_the_store_is_away() {
     std::fs::write(&copy, "name = ").unwrap();
     server.revive();
     assert_eq!(server.get(&format!("/c/{token}/1")).status(), 302);
-    assert!(server.log().contains("ruleset.toml is left out"));
+    let log = server.log();
+    assert!(
+        log.contains("left out") && log.contains("live-ruleset"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -160,6 +172,8 @@ fn a_newer_shipped_rule_set_takes_the_place_of_an_older_one_and_of_no_other() {
         INSERT INTO ruleset_uses (ruleset, at, shipped) VALUES ({id}, 1, 1)"
     );
     on_database(&server.data, &keep);
+    // As it was when that version ran here last.
+    std::fs::write(server.data.join("live-ruleset"), &older).unwrap();
     server.revive();
     assert_eq!(live(&server), "default@2");
     let kept = server.read("/rulesets/default@1");
@@ -170,6 +184,73 @@ fn a_newer_shipped_rule_set_takes_the_place_of_an_older_one_and_of_no_other() {
     server.revive();
     assert_eq!(live(&server), "default@1");
     assert_eq!(judged(&server), pair("default@1", "human"));
+}
+
+#[test]
+fn what_is_settled_is_changed_by_evidence_and_not_by_another_rule_set() {
+    let server = server();
+    let (campaign, token) = campaign(&server);
+    follow(&server, &token, 1).browser(HOME);
+    let filter = format!("&campaign={campaign}");
+    server.settled(&filter, 1);
+    assert_eq!(add(&server, &stern(1)).0, 201);
+    make_live(&server, "stern");
+    follow(&server, &token, 2).browser(HOME);
+    let events = server.settled(&filter, 2);
+    let said: Vec<_> = events
+        .iter()
+        .map(|event| event["judgement"]["ruleset"].as_str().unwrap())
+        .collect();
+    assert_eq!(said, ["default@2", "stern@1"]);
+}
+
+#[test]
+fn a_store_that_has_lost_the_live_rule_set_is_given_it_back() {
+    let mut server = Server::on_file();
+    assert_eq!(add(&server, &stern(1)).0, 201);
+    make_live(&server, "stern");
+    server.stop();
+    on_database(
+        &server.data,
+        "DELETE FROM ruleset_uses; DELETE FROM rulesets",
+    );
+    server.revive();
+    assert_eq!(live(&server), "stern@1");
+    // A backup from before says that another is live; the text is there all the same.
+    server.stop();
+    on_database(
+        &server.data,
+        "UPDATE ruleset_uses SET shipped = 1,
+            ruleset = (SELECT id FROM rulesets WHERE name = 'default');
+        DELETE FROM rulesets WHERE name = 'stern'",
+    );
+    server.revive();
+    assert_eq!(live(&server), "default@2");
+    assert_eq!(server.read("/rulesets/stern@1")["text"], stern(1));
+}
+
+/// Ids have 16 bits.
+#[test]
+fn a_rule_set_with_the_id_of_the_shipped_one_does_not_take_its_place() {
+    let mut server = Server::on_file();
+    server.stop();
+    let id = RuleSetId::of(SHIPPED);
+    let mut texts = (0..).map(|n: u32| format!("# {n}\n{}", stern(1)));
+    let text = texts.find(|text| RuleSetId::of(text) == id).unwrap();
+    let text = text.replace('\'', "''");
+    on_database(
+        &server.data,
+        &format!(
+            "DELETE FROM ruleset_uses; DELETE FROM rulesets;
+            INSERT INTO rulesets VALUES ({}, 'stern', 1, '{text}', 1)",
+            id.0
+        ),
+    );
+    server.revive();
+    assert!(server.log().contains("another rule set with its id"));
+    let ready = reqwest::blocking::get(server.control("/readyz?verbose"));
+    let ready = ready.unwrap().text().unwrap();
+    assert!(ready.contains("default@2"), "{ready}");
 }
 
 #[test]
@@ -195,11 +276,7 @@ fn commands_keep_print_and_use_rule_sets() {
     let (_, listed, _) = ruleset(&["list"]);
     assert_eq!(listed.lines().count(), 3, "{listed}");
     let (code, printed, err) = ruleset(&["print", "stern@1"]);
-    assert_eq!(
-        (code, printed.trim_end()),
-        (0, stern(1).trim_end()),
-        "{err}"
-    );
+    assert_eq!((code, printed), (0, stern(1)), "{err}");
     let (code, _, err) = ruleset(&["use", "none"]);
     assert_eq!(code, 66, "{err}");
     assert!(err.contains("no such rule set"), "{err}");

@@ -12,7 +12,7 @@ use crate::judge::{self, Agents, RuleSet};
 use crate::network::Networks;
 
 use super::Failure;
-use super::files::Source;
+use super::files::{Source, named};
 use super::lines::Lines;
 use super::ruleset;
 
@@ -38,7 +38,7 @@ pub(super) struct Judge {
 pub(super) struct Stream {
     /// The hits; standard input if - or left out
     file: Option<PathBuf>,
-    /// Judge by the rule set in this file [default: the one that is shipped]
+    /// Judge by the rule set in this file, - for standard input [default: the one that is shipped]
     #[arg(long, value_name = "FILE")]
     ruleset: Option<String>,
 }
@@ -59,6 +59,10 @@ impl Stream {
     /// What it is judged by.
     pub(super) fn rules(&self) -> Result<RuleSet, Failure> {
         match &self.ruleset {
+            Some(which) if which == "-" && named(self.file.as_deref()).is_none() => {
+                let line = "standard input is the hits or the rule set; name the file of the other";
+                Err(Failure::new(Failure::USAGE, line))
+            }
             Some(which) => ruleset::read(which),
             None => ruleset::shipped(),
         }

@@ -32,7 +32,7 @@ async fn rejudged(strike: Option<Strike>) -> Accounts {
         .store
         .begin_rejudgement(row.id, RejudgeMode::InForce, None, now);
     let id = begun.await.unwrap();
-    let known = RuleSets::new(stern, [], 0);
+    let known = RuleSets::new(stern, []);
     for turn in 1..TURNS_MAX {
         world.attempt(None, turn, now).await;
         let polls = world.let_happen(strike, turn).await;

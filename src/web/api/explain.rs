@@ -255,6 +255,11 @@ impl Why<'_> {
         let mut heaviest: Vec<_> = self.rests.iter().collect();
         heaviest.sort_by(|one, other| other.weight.abs().total_cmp(&one.weight.abs()));
         text.extend(heaviest.into_iter().map(|rests| self.sentence(rests)));
+        let sum = judge::sum(self.rules, self.stored.hit.kind, self.stored.hit.facts);
+        let score = self.stored.hit.verdict.score.percent();
+        text.push(format!(
+            "That comes to {sum:+.2}, a chance of {score:.1} %."
+        ));
         text.push(self.turned());
         text.push(reused(&self.stored.hit, self.stored.prefix.is_some()));
         text.push(self.remembered());
@@ -331,7 +336,11 @@ impl Why<'_> {
             (None, ..) => "It is of no message: nothing around it was looked at.".to_owned(),
             (_, 0, _) => "No other hit of its message is remembered.".to_owned(),
             (_, others, counted) => {
-                format!("Of its message {others} other hits are remembered; {counted} counted.")
+                let (hits, are) = match others {
+                    1 => ("hit", "is"),
+                    _ => ("hits", "are"),
+                };
+                format!("Of its message {others} other {hits} {are} remembered; {counted} counted.")
             }
         }
     }

@@ -14,8 +14,9 @@ use crate::store::{Part, Reclassed, Rejudgement};
 use super::super::Parts;
 use super::super::auth::{IsAdmin, MayRead};
 use super::super::error::WebError;
+use super::super::rulesets::label;
 use super::links::existing;
-use super::rulesets::{Kept, label};
+use super::rulesets::Kept;
 use super::{Paging, body, last_of_full, query};
 
 /// Campaigns that are shown, those with the most changes first.

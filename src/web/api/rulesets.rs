@@ -10,13 +10,13 @@ use crate::store::{RuleSetRow, RuleSetUse, StoreError};
 use super::super::Parts;
 use super::super::auth::{IsAdmin, MayRead};
 use super::super::error::WebError;
-use super::super::rule_sets::{row_of, take_rule_sets};
+use super::super::rulesets::{label, put_live, row_of, take_rulesets};
 use super::body;
 
-/// What names the rule set that is shipped: its file, and the newest of its name here.
-const SHIPPED: &str = "default";
-/// A rule set names each signal once; more is none.
-const BYTES_MAX: usize = 1 << 20;
+/// What names the live rule set, whichever that is.
+const LIVE: &str = "live";
+/// Rule sets that are kept: every one is read at the start.
+const KEPT_MAX: usize = 200;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,11 +39,13 @@ impl Kept {
         })
     }
 
-    /// The one of this name: with a version, or the newest of that name.
+    /// The one of this name: with a version, or the newest of that name; the shipped one, or the
+    /// live one.
     pub(super) fn named(&self, parts: &Parts, name: &str) -> Result<&RuleSetRow, WebError> {
-        let shipped = parts.shipped_rules.id();
+        let live = self.live.map(|live| live.ruleset);
         let named = self.rows.iter().filter(|row| match name {
-            SHIPPED => row.id == shipped,
+            RuleSet::SHIPPED => is_shipped(parts, row),
+            LIVE => Some(row.id) == live,
             _ => row.name == name || label(row) == name,
         });
         let newest = named.max_by_key(|row| (row.version, row.created_at));
@@ -60,7 +62,7 @@ impl Kept {
             "ruleset": label(row),
             "live": live.is_some(),
             "live_since": live.map(|live| live.at),
-            "shipped": row.id == parts.shipped_rules.id(),
+            "shipped": is_shipped(parts, row),
             "created_at": row.created_at,
             "human_max": rules.map(RuleSet::human_max).ok(),
             "machine_min": rules.map(RuleSet::machine_min).ok(),
@@ -70,8 +72,9 @@ impl Kept {
     }
 }
 
-pub(super) fn label(row: &RuleSetRow) -> String {
-    format!("{}@{}", row.name, row.version)
+/// Whether it came with this program.
+fn is_shipped(parts: &Parts, row: &RuleSetRow) -> bool {
+    row.text == parts.shipped_rules.text()
 }
 
 /// Every rule set that was ever kept, the oldest first.
@@ -110,26 +113,32 @@ pub(super) async fn create(
     payload: web::Payload,
 ) -> Result<HttpResponse, WebError> {
     let new: New = body(payload).await?;
-    if new.text.len() > BYTES_MAX {
+    let _turn = parts.edits.lock().await;
+    let (store, kept) = (parts.store()?, Kept::of(&parts).await?);
+    if let Some(row) = kept.rows.iter().find(|row| row.text == new.text) {
+        take_rulesets(&parts, &store).await?;
+        return Ok(HttpResponse::Ok().json(kept.shown(&parts, row)));
+    }
+    if new.text.len() > RuleSet::BYTES_MAX {
         return Err(WebError::invalid(
             "/text",
             "more than 1 MiB is not a rule set",
         ));
     }
     let rules = RuleSet::parse(&new.text).map_err(|why| WebError::invalid("/text", why))?;
-    let _turn = parts.edits.lock().await;
-    let kept = Kept::of(&parts).await?;
-    let is_same = |row: &RuleSetRow| row.text == new.text;
-    if let Some(row) = kept.rows.iter().find(|row| is_same(row)) {
-        return Ok(HttpResponse::Ok().json(kept.shown(&parts, row)));
-    }
     let conflict = |detail| WebError::Conflict {
         pointer: "/text".to_owned(),
         detail,
     };
-    if rules.name() == SHIPPED {
-        let detail = "default names the rule set that is shipped; give yours another name";
-        return Err(conflict(detail.to_owned()));
+    if [RuleSet::SHIPPED, LIVE].contains(&rules.name()) {
+        let taken = rules.name();
+        let detail = format!("{taken} names the {taken} rule set here; give yours another name");
+        return Err(conflict(detail));
+    }
+    if kept.rows.len() >= KEPT_MAX {
+        return Err(conflict(format!(
+            "{KEPT_MAX} rule sets are kept; that is all"
+        )));
     }
     let name = rules.label();
     if kept.rows.iter().any(|row| label(row) == name) {
@@ -137,16 +146,15 @@ pub(super) async fn create(
         return Err(conflict(detail));
     }
     let row = row_of(&rules, parts.clock.now());
-    let store = parts.store()?;
     match store.keep_ruleset(&row).await {
-        Err(StoreError::Conflict(_)) => {
+        Err(StoreError::Conflict(what)) => {
             // Ids are 16 bits of what the text comes to.
-            let detail = "another rule set has the id of this text; add a comment to it";
-            return Err(conflict(detail.to_owned()));
+            let detail = format!("{what} is there already; a comment in it gives it another id");
+            return Err(conflict(detail));
         }
         kept => drop(kept?),
     }
-    take_rule_sets(&parts, &store).await?;
+    take_rulesets(&parts, &store).await?;
     Ok(HttpResponse::Created()
         .insert_header(("location", format!("/api/v1/rulesets/{name}")))
         .json(kept.shown(&parts, &row)))
@@ -167,11 +175,25 @@ pub(super) async fn make_live(
             detail: format!("this version cannot read it: {error}"),
         });
     }
-    let shipped = row.id == parts.shipped_rules.id();
-    store
-        .use_ruleset(row.id, shipped, parts.clock.now())
-        .await?;
-    take_rule_sets(&parts, &store).await?;
-    let now = Kept::of(&parts).await?;
+    // Asked for by its version it stays, whatever newer versions bring.
+    let shipped = *name == *RuleSet::SHIPPED;
+    let (before, now) = (kept.live.map_or(0, |live| live.number), parts.clock.now());
+    if !store.use_ruleset(row.id, shipped, before, now).await? {
+        return Err(WebError::Conflict {
+            pointer: String::new(),
+            detail: "another one was made live at this moment; look, and try again".to_owned(),
+        });
+    }
+    let used = RuleSetUse {
+        number: before + 1,
+        ruleset: row.id,
+        at: now,
+        shipped,
+    };
+    put_live(&parts, &kept.rows, used);
+    let now = Kept {
+        live: Some(used),
+        rows: kept.rows.clone(),
+    };
     Ok(HttpResponse::Ok().json(now.shown(&parts, row)))
 }
