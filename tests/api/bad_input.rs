@@ -268,3 +268,62 @@ fn a_body_of_which_no_more_comes_is_refused_and_its_connection_closed() {
         assert!(answer.contains("10 s went by"), "{answer}");
     }
 }
+
+/// Whatever a rule reads may be missing, there twice, as long as it may be, or no text.
+#[test]
+fn headers_of_every_kind_are_judged_and_explained() {
+    let server = Server::new();
+    let campaign = server.campaign();
+    server.link(campaign, json!({"url": "https://shop.example/"}));
+    let token = &server.mint(campaign, &["r"])[0].token;
+    let read = [
+        "user-agent",
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "sec-ch-ua",
+        "sec-ch-ua-mobile",
+        "sec-ch-ua-platform",
+        "sec-fetch-dest",
+        "sec-fetch-mode",
+        "sec-fetch-site",
+        "sec-fetch-user",
+        "sec-purpose",
+        "purpose",
+        "x-moz",
+        "sec-gpc",
+        "dnt",
+    ];
+    let values: [Vec<u8>; 6] = [
+        Vec::new(),
+        b"?1".to_vec(),
+        vec![b'x'; 8 << 10],
+        [b"\"Chromium\";v=\"".repeat(500), b"9".repeat(1_000)].concat(),
+        b"\xff\xfe\x80".to_vec(),
+        "Mozilla/5.0 \u{1F600} ".repeat(300).into_bytes(),
+    ];
+    let begin = format!("GET /c/{token}/1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
+    let mut sent = 0;
+    let mut ask = |headers: &[u8]| {
+        let request = [begin.as_bytes(), headers, b"\r\n"].concat();
+        let answer = raw(&server.public, &request);
+        let shown = String::from_utf8_lossy(headers.get(..80).unwrap_or(headers));
+        // Speculation is refused so that the real click comes.
+        assert!([302, 503].contains(&status(&answer)), "{shown}: {answer}");
+        sent += 1;
+    };
+    ask(b"");
+    for name in read {
+        for value in &values {
+            let line = [name.as_bytes(), b": ", value, b"\r\n"].concat();
+            ask(&line);
+            ask(&[&line[..], b"user-agent: Mozilla/5.0\r\n", &line[..]].concat());
+        }
+    }
+    let all = server.events("", sent);
+    for event in all.iter().step_by(16) {
+        let id = event["id"].as_str().unwrap();
+        let explained = server.read(&format!("/events/{id}/explain"));
+        assert!(explained["text"].is_array(), "{explained}");
+    }
+}

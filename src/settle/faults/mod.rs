@@ -2,6 +2,7 @@
 //! and counted once all the same. And the mistake that these tests must catch.
 
 mod rejudged;
+mod replayed;
 
 use std::future::poll_fn;
 use std::pin::pin;
