@@ -11,11 +11,13 @@ CREATE TABLE ruleset_uses (
 CREATE UNIQUE INDEX rulesets_by_version ON rulesets (name, version) WHERE name <> 'default';
 
 -- What is judged again by a rule set. mode: 1 only to see what would change, 2 in force.
+-- hits: how many there were when it began.
 CREATE TABLE rejudgements (
     id INTEGER PRIMARY KEY,
     ruleset INTEGER NOT NULL REFERENCES rulesets (id),
     mode INTEGER NOT NULL,
     campaign INTEGER,
+    hits INTEGER NOT NULL,
     begun_at INTEGER NOT NULL,
     ended_at INTEGER
 ) STRICT;

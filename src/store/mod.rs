@@ -10,6 +10,7 @@ mod events;
 mod follow;
 mod inbox;
 mod ingest;
+mod judged_hits;
 mod judgements;
 mod keys;
 mod links;
@@ -46,15 +47,14 @@ pub use events::{EventFilter, HitsAfter, StoredHit};
 pub use follow::{Changed, Ear, Installation, News, Span};
 pub use inbox::{Arrival, Arrived, Inbox};
 pub use ingest::{Ingest, Lease, Moved, Revision, StoredSums, SumKey, Turns, UniqueKey};
+pub use judged_hits::{HitPlace, JudgedHit};
 pub use judgements::EarlierJudgement;
 pub use keys::{ApiKey, Scope};
 pub use links::{LinkEdit, LinkRow, NewLink};
 pub use messages::{LinkCounts, MessageState};
 pub use postgres::{EdgeState, Node, Shared};
 pub use recent::{RECENT_MAX, Recent};
-pub use rejudgements::{
-    HitPlace, JudgedHit, OpenRejudgement, Part, Reclassed, Rejudged, RejudgedShard, Rejudgement,
-};
+pub use rejudgements::{OpenRejudgement, Part, Reclassed, Rejudged, RejudgedShard, Rejudgement};
 pub use rulesets::{RuleSetRow, RuleSetUse};
 pub use short_links::{ShortLinkEdit, ShortLinkRow};
 pub use stats::{SumRow, UniqueRow};

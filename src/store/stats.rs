@@ -5,7 +5,7 @@ use crate::domain::judgement::{Class, RuleSetId};
 use crate::domain::time::Micros;
 
 use super::sql::{Query, Sql};
-use super::{Store, StoreError, narrow, unsigned};
+use super::{Store, StoreError, narrow};
 
 /// One row of the sums, over all time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,19 +78,6 @@ impl Store {
                 })
             })
             .collect()
-    }
-
-    /// Every hit, or those of one campaign.
-    ///
-    /// # Errors
-    /// The store is not available.
-    pub async fn hits_counted(&self, campaign: Option<u32>) -> Result<u64, StoreError> {
-        const SQL: Sql = Sql::same(
-            "SELECT CAST(coalesce(sum(hits), 0) AS BIGINT) FROM sums
-            WHERE ruleset = 0 AND cell = 0 AND ($1 IS NULL OR campaign = $1)",
-        );
-        let query = Query::new(SQL).bind(campaign.map(i64::from));
-        Ok(unsigned(self.readers.one(query).await?.at(0)?))
     }
 
     /// Unique counts of a campaign.

@@ -161,6 +161,7 @@ pub(super) const TABLES: &[Table] = &[
             ("ruleset", Int4),
             ("mode", Int2),
             ("campaign", Int8),
+            ("hits", Int8),
             ("begun_at", Int8),
             ("ended_at", Int8),
         ],

@@ -159,3 +159,26 @@ fn the_command_shows_what_would_change_then_changes_it() {
     let (code, _, err) = rejudge(&["--campaign", "99"]);
     assert_eq!(code, 66, "{err}");
 }
+
+#[test]
+fn what_is_judged_again_stops_when_asked_and_when_another_rule_set_is_used() {
+    let server = Server::with("[settle]\npaused = true\n", &[]);
+    let begin = |asked: Value| {
+        let (status, begun) = server.api(Method::POST, "/rejudgements", Some(asked));
+        assert_eq!(
+            (status, &begun["state"]),
+            (202, &json!("running")),
+            "{begun}"
+        );
+        format!("/rejudgements/{}", begun["id"])
+    };
+    let (asked, in_force) = (begin(json!({"dry_run": true})), begin(json!({})));
+    let stopped = server.api(Method::POST, &format!("{asked}/stop"), None);
+    assert_eq!((stopped.0, &stopped.1["state"]), (200, &json!("stopped")));
+    let looks = begin(json!({"dry_run": true}));
+    server.post("/rulesets", json!({"text": strict()}));
+    let used = server.api(Method::POST, "/rulesets/strict/use", None);
+    assert_eq!(used.0, 200, "{used:?}");
+    assert_eq!(server.read(&in_force)["state"], "stopped");
+    assert_eq!(server.read(&looks)["state"], "running");
+}

@@ -6,7 +6,6 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::domain::campaign::CampaignId;
 use crate::domain::judgement::{Class, RejudgeMode};
 use crate::judge::SIGNALS;
 use crate::store::{Part, Reclassed, Rejudgement};
@@ -31,7 +30,7 @@ struct New {
     dry_run: bool,
 }
 
-fn shown(kept: &Kept, one: &Rejudgement, of: u64) -> Value {
+fn shown(kept: &Kept, one: &Rejudgement) -> Value {
     let row = kept.rows.iter().find(|row| row.id == one.ruleset);
     let state = match (one.ended_at, one.done) {
         (None, _) => "running",
@@ -47,7 +46,7 @@ fn shown(kept: &Kept, one: &Rejudgement, of: u64) -> Value {
         "begun_at": one.begun_at,
         "ended_at": one.ended_at,
         "hits": one.hits,
-        "of": of.max(one.hits),
+        "of": one.of.max(one.hits),
         "changed": one.changed,
     })
 }
@@ -90,10 +89,9 @@ pub(super) async fn create(
         .await?;
     let begun = store.rejudgement(id).await?;
     let begun = begun.ok_or(WebError::NotFound("rejudgement"))?;
-    let of = store.hits_counted(campaign.map(CampaignId::get)).await?;
     Ok(HttpResponse::Accepted()
         .insert_header(("location", format!("/api/v1/rejudgements/{id}")))
-        .json(shown(&kept, &begun, of)))
+        .json(shown(&kept, &begun)))
 }
 
 /// What was judged again, the newest first.
@@ -111,13 +109,7 @@ pub(super) async fn list(
     let (store, kept) = (parts.store()?, Kept::of(&parts).await?);
     let rows = store.rejudgements(before, limit).await?;
     let next = last_of_full(&rows, limit).map(|row| row.id);
-    let mut all = Vec::with_capacity(rows.len());
-    for one in &rows {
-        let of = store
-            .hits_counted(one.campaign.map(CampaignId::get))
-            .await?;
-        all.push(shown(&kept, one, of));
-    }
+    let all: Vec<_> = rows.iter().map(|one| shown(&kept, one)).collect();
     Ok(HttpResponse::Ok().json(json!({"rejudgements": all, "next": next})))
 }
 
@@ -129,10 +121,7 @@ pub(super) async fn get(
 ) -> Result<HttpResponse, WebError> {
     let (store, kept) = (parts.store()?, Kept::of(&parts).await?);
     let one = found(&parts, &id).await?;
-    let of = store
-        .hits_counted(one.campaign.map(CampaignId::get))
-        .await?;
-    let mut answer = shown(&kept, &one, of);
+    let mut answer = shown(&kept, &one);
     let classes = store.rejudged_classes(one.id).await?;
     if let (Some(members), Value::Object(more)) = (answer.as_object_mut(), came_to(&classes)) {
         members.extend(more);
@@ -155,10 +144,7 @@ pub(super) async fn stop(
 async fn get_again(parts: &Parts, one: Rejudgement) -> Result<HttpResponse, WebError> {
     let (store, kept) = (parts.store()?, Kept::of(parts).await?);
     let now = store.rejudgement(one.id).await?.unwrap_or(one);
-    let of = store
-        .hits_counted(one.campaign.map(CampaignId::get))
-        .await?;
-    Ok(HttpResponse::Ok().json(shown(&kept, &now, of)))
+    Ok(HttpResponse::Ok().json(shown(&kept, &now)))
 }
 
 async fn found(parts: &Parts, id: &str) -> Result<Rejudgement, WebError> {

@@ -184,6 +184,8 @@ pub(super) async fn make_live(
             detail: "another one was made live at this moment; look, and try again".to_owned(),
         });
     }
+    // What was begun by another would go against this one.
+    store.end_rejudgements_but(row.id, now).await?;
     let used = RuleSetUse {
         number: before + 1,
         ruleset: row.id,
