@@ -64,12 +64,11 @@ impl Settler {
     ) -> Result<Rejudging, SettleError> {
         let from = chosen.shards.values().min().copied().unwrap_or_default();
         let campaign = chosen.rejudgement.campaign;
-        let hits_max = self.options.records_max;
-        let hits = store.judged_hits(from, campaign, hits_max).await?;
-        let last = u32::try_from(hits.len()).is_ok_and(|hits| hits < hits_max);
-        let to = hits.last().map_or(from, |hit| hit.place);
+        let some = self.options.records_max;
+        let read = store.judged_hits(from, campaign, some).await?;
+        let (last, to) = (!read.more, read.last.unwrap_or(from));
         let mut looked = Looked::default();
-        for hit in &hits {
+        for hit in &read.hits {
             chosen.look_at(hit, |place| connected.windows.is_open(place), &mut looked);
         }
         let mut messages: Vec<_> = looked

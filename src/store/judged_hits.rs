@@ -75,8 +75,20 @@ macro_rules! codes {
     };
 }
 
+/// Some of them, in order.
+#[derive(Debug, Default)]
+pub struct JudgedHits {
+    /// Those that can be read.
+    pub hits: Vec<JudgedHit>,
+    /// Where the last one stands, whether or not it can be read.
+    pub last: Option<HitPlace>,
+    /// There may be more behind it.
+    pub more: bool,
+}
+
 impl Store {
-    /// Hits behind this place, in order; of one campaign or of all.
+    /// Hits behind this place, in order; of one campaign or of all. A row that cannot be read is
+    /// said and passed over.
     ///
     /// # Errors
     /// The store is not available.
@@ -85,7 +97,7 @@ impl Store {
         after: HitPlace,
         campaign: Option<CampaignId>,
         limit: u32,
-    ) -> Result<Vec<JudgedHit>, StoreError> {
+    ) -> Result<JudgedHits, StoreError> {
         let mut query = Query::begin(Sql::of(codes!("INTEGER"), codes!("BIGINT")));
         let campaign = campaign.map(CampaignId::get);
         let (behind, order) = match campaign {
@@ -111,7 +123,18 @@ impl Store {
             .push(order)
             .push_bind(limit);
         let rows = self.writer.all_in_the_end(query).await?;
-        rows.iter().map(judged_hit).collect()
+        let mut found = JudgedHits {
+            more: u32::try_from(rows.len()) == Ok(limit),
+            ..JudgedHits::default()
+        };
+        for row in &rows {
+            found.last = Some((row.at(0)?, sequence(row.at(1)?)));
+            match judged_hit(row) {
+                Ok(hit) => found.hits.push(hit),
+                Err(error) => tracing::error!(%error, "store: left a hit as it was judged"),
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -47,7 +47,7 @@ pub use events::{EventFilter, HitsAfter, StoredHit};
 pub use follow::{Changed, Ear, Installation, News, Span};
 pub use inbox::{Arrival, Arrived, Inbox};
 pub use ingest::{Ingest, Lease, Moved, Revision, StoredSums, SumKey, Turns, UniqueKey};
-pub use judged_hits::{HitPlace, JudgedHit};
+pub use judged_hits::{HitPlace, JudgedHit, JudgedHits};
 pub use judgements::EarlierJudgement;
 pub use keys::{ApiKey, Scope};
 pub use links::{LinkEdit, LinkRow, NewLink};

@@ -15,7 +15,7 @@ use super::super::auth::{IsAdmin, MayRead};
 use super::super::error::WebError;
 use super::super::rulesets::label;
 use super::links::existing;
-use super::rulesets::Kept;
+use super::rulesets::{Kept, readable};
 use super::{Paging, body, last_of_full, query};
 
 /// Campaigns that are shown, those with the most changes first.
@@ -67,6 +67,7 @@ pub(super) async fn create(
             row.ok_or(WebError::NotFound("live rule set"))?
         }
     };
+    readable(row)?;
     let mode = match new.dry_run {
         true => RejudgeMode::DryRun,
         false if Some(row.id) == live => RejudgeMode::InForce,
@@ -138,12 +139,8 @@ pub(super) async fn stop(
     let one = found(&parts, &id).await?;
     let store = parts.store()?;
     store.end_rejudgement(one.id, parts.clock.now()).await?;
-    get_again(&parts, one).await
-}
-
-async fn get_again(parts: &Parts, one: Rejudgement) -> Result<HttpResponse, WebError> {
-    let (store, kept) = (parts.store()?, Kept::of(parts).await?);
-    let now = store.rejudgement(one.id).await?.unwrap_or(one);
+    let kept = Kept::of(&parts).await?;
+    let now = found(&parts, &id).await?;
     Ok(HttpResponse::Ok().json(shown(&kept, &now)))
 }
 

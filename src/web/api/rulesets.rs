@@ -72,6 +72,15 @@ impl Kept {
     }
 }
 
+/// One that this version can judge by.
+pub(super) fn readable(row: &RuleSetRow) -> Result<(), WebError> {
+    let read = RuleSet::kept(&row.text).map_err(|error| WebError::Conflict {
+        pointer: String::new(),
+        detail: format!("this version cannot read {}: {error}", label(row)),
+    });
+    read.map(drop)
+}
+
 /// Whether it came with this program.
 fn is_shipped(parts: &Parts, row: &RuleSetRow) -> bool {
     row.text == parts.shipped_rules.text()
@@ -169,12 +178,7 @@ pub(super) async fn make_live(
     let _turn = parts.edits.lock().await;
     let (store, kept) = (parts.store()?, Kept::of(&parts).await?);
     let row = kept.named(&parts, &name)?;
-    if let Err(error) = RuleSet::kept(&row.text) {
-        return Err(WebError::Conflict {
-            pointer: String::new(),
-            detail: format!("this version cannot read it: {error}"),
-        });
-    }
+    readable(row)?;
     // Asked for by its version it stays, whatever newer versions bring.
     let shipped = *name == *RuleSet::SHIPPED;
     let (before, now) = (kept.live.map_or(0, |live| live.number), parts.clock.now());
@@ -184,8 +188,6 @@ pub(super) async fn make_live(
             detail: "another one was made live at this moment; look, and try again".to_owned(),
         });
     }
-    // What was begun by another would go against this one.
-    store.end_rejudgements_but(row.id, now).await?;
     let used = RuleSetUse {
         number: before + 1,
         ruleset: row.id,
@@ -193,6 +195,8 @@ pub(super) async fn make_live(
         shipped,
     };
     put_live(&parts, &kept.rows, used);
+    // What was begun by another would go against this one.
+    store.end_rejudgements_but(row.id, now).await?;
     let now = Kept {
         live: Some(used),
         rows: kept.rows.clone(),
