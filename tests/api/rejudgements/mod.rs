@@ -1,13 +1,15 @@
 //! History judged again: looked at first, then changed beside what was said before.
 
+mod on_file;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::events::server;
-use crate::harness::{Server, cupel, eventually, run};
+use crate::harness::{Server, eventually};
 use crate::neighbours::{CLOUD, FIREFOX, FIREFOX_SENDS, HOME, campaign, follow};
 
-const SHIPPED: &str = include_str!("../../src/judge/rulesets/default.toml");
+const SHIPPED: &str = include_str!("../../../src/judge/rulesets/default.toml");
 
 /// By which hits from hosting companies are a machine's.
 fn strict() -> String {
@@ -121,43 +123,6 @@ fn what_would_change_is_shown_and_what_changes_stands_beside_what_was_said() {
     let listed = server.read("/rejudgements?limit=1");
     assert_eq!(listed["rejudgements"][0]["changed"], 2, "{listed}");
     assert!(listed["next"].is_number());
-}
-
-#[test]
-fn the_command_shows_what_would_change_then_changes_it() {
-    let server = server();
-    people(&server);
-    server.post("/rulesets", json!({"text": strict()}));
-    let rejudge = |words: &[&str]| {
-        let mut command = cupel();
-        command.arg("rejudge").args(words);
-        run(command.arg("--data").arg(&server.data))
-    };
-    let (code, printed, err) = rejudge(&["--ruleset", "strict", "--dry-run"]);
-    assert_eq!(code, 0, "{err}");
-    assert!(
-        printed.contains("by strict@2, 2 of 4 hits would be of another class"),
-        "{printed}"
-    );
-    let (code, _, err) = rejudge(&["--ruleset", "strict"]);
-    assert_eq!(code, 64, "{err}");
-    assert!(err.contains("cupel ruleset use strict"), "{err}");
-    server.api(Method::POST, "/rulesets/strict/use", None);
-    let (code, printed, err) = rejudge(&["--ruleset", "strict"]);
-    assert_eq!(code, 0, "{err}");
-    assert!(
-        printed.ends_with("2 hits have another class now\n"),
-        "{printed}"
-    );
-    let (code, printed, err) = rejudge(&["--json"]);
-    assert_eq!(code, 0, "{err}");
-    let would: Value = serde_json::from_str(&printed).unwrap();
-    assert_eq!(
-        (&would["changed"], &would["state"]),
-        (&json!(0), &json!("done"))
-    );
-    let (code, _, err) = rejudge(&["--campaign", "99"]);
-    assert_eq!(code, 66, "{err}");
 }
 
 #[test]
