@@ -178,10 +178,11 @@ fn stages(bench: &mut Criterion) {
         it.iter(|| agents.classify(black_box(headers.user_agent.unwrap())));
     });
     let (mut known, hasher) = (KnownAgents::default(), SipHasher13::new());
+    let live = Arc::clone(rules.load().live());
     group.bench_function("agent, cached", |it| {
         it.iter(|| {
             let agent = black_box(headers.user_agent.unwrap());
-            known.facts(hasher.hash(agent), &agents, agent)
+            known.facts(hasher.hash(agent), &agents, &live, agent)
         });
     });
     group.bench_function("observe", |it| {
@@ -212,8 +213,10 @@ fn commonest_sets(bench: &mut Criterion) {
                 headers.set(name, value);
             }
             let agent = headers.user_agent.unwrap_or_default();
-            let agent = known.facts(hasher.hash(agent), &agents, agent);
-            let observed = observed(&headers, agent, networks.facts(black_box(address)));
+            let agent = known.facts(hasher.hash(agent), &agents, &rules, agent);
+            let address = black_box(address);
+            let network = rules.own().network(address, networks.facts(address));
+            let observed = observed(&headers, agent, network);
             judge::judge(&rules, HitKind::Click, judge::observe(&observed))
         };
         println!("{number}: {:?}", judged());

@@ -24,7 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("whole_file", &[]),
     ("telemetry", &[]),
     ("config", &["domain", "journal", "telemetry"]),
-    ("judge", &["domain"]),
+    ("judge", &["domain", "network"]),
     ("network", &["domain"]),
     ("rewrite", &["domain"]),
     ("resolve", &["domain", "whole_file"]),

@@ -29,6 +29,34 @@ impl Lists {
     /// Secure web gateways and corporate egress: people.
     pub const HUMAN_EGRESS: Self = Self(1 << 7);
 
+    /// A rule set's own list says so, in the place of what the shipped ones say.
+    pub const OWN: Self = Self(1 << 8);
+
+    /// Those that a network can be put on, by name.
+    const NAMED: [(Self, &str); 8] = [
+        (Self::EMAIL_SECURITY, "email_security"),
+        (Self::CERTAIN_SCANNER, "certain_scanner"),
+        (Self::HOSTING, "hosting"),
+        (Self::MAIL_PROVIDER, "mail_provider"),
+        (Self::IMAGE_PROXY, "image_proxy"),
+        (Self::PRIVACY_RELAY, "privacy_relay"),
+        (Self::CDN, "cdn"),
+        (Self::HUMAN_EGRESS, "human_egress"),
+    ];
+
+    /// The list of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let found = Self::NAMED.iter().find(|(_, known)| *known == name);
+        found.map(|(list, _)| *list)
+    }
+
+    /// All names, for people.
+    #[must_use]
+    pub fn names() -> String {
+        Self::NAMED.map(|(_, name)| name).join(", ")
+    }
+
     /// Lists from their stored bits.
     #[must_use]
     pub const fn from_bits(bits: u16) -> Self {

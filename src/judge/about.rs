@@ -31,6 +31,12 @@ pub fn about(signal: &Signal) -> Option<&'static About> {
     ABOUT.get(signal.name)
 }
 
+/// When a signal holds, by the windows of a rule set: a sentence.
+#[must_use]
+pub fn holds(rules: &RuleSet, signal: &Signal) -> Option<String> {
+    about(signal).map(|about| rules.windows().fill(&about.holds))
+}
+
 /// The signals as a table in Markdown, with their weights on opens and on clicks.
 #[must_use]
 pub fn table(rules: &RuleSet) -> String {
@@ -47,10 +53,26 @@ pub fn table(rules: &RuleSet) -> String {
             signal.family.name(),
             weight(HitKind::Open),
             weight(HitKind::Click),
-            about.holds,
+            rules.windows().fill(&about.holds),
             about.evidence,
             about.victims,
         ));
+    }
+    table
+}
+
+/// The windows of a rule set as a table in Markdown, with the signals that go by each.
+#[must_use]
+pub fn windows_table(rules: &RuleSet) -> String {
+    let mut table = String::from("| window | s | of |\n|---|---|---|\n");
+    for (key, seconds) in rules.windows().seconds() {
+        let by_it = |signal: &&Signal| {
+            let hole = format!("{{{key}}}");
+            about(signal).is_some_and(|about| about.holds.contains(&hole))
+        };
+        let signals = SIGNALS.iter().filter(by_it);
+        let named: Vec<_> = signals.map(|signal| format!("`{}`", signal.name)).collect();
+        table.push_str(&format!("| {key} | {seconds} | {} |\n", named.join(", ")));
     }
     table
 }
@@ -65,13 +87,15 @@ mod tests {
         assert_eq!(ABOUT.len(), SIGNALS.len());
     }
 
-    /// The table of docs/judging.md is made here: whoever changes a signal or a weight puts this
-    /// in its place.
+    /// The tables of docs/judging.md are made here: whoever changes a signal, a weight or a window
+    /// puts these in their place.
     #[test]
     fn the_documentation_has_this_table() {
         let docs = include_str!("../../docs/judging.md");
-        let table = table(&RuleSet::shipped().unwrap());
-        assert!(docs.contains(&table), "docs/judging.md wants:\n{table}");
+        let rules = RuleSet::shipped().unwrap();
+        for table in [table(&rules), windows_table(&rules)] {
+            assert!(docs.contains(&table), "docs/judging.md wants:\n{table}");
+        }
         let rows = docs.lines().filter(|line| line.starts_with("| `"));
         assert_eq!(rows.count(), SIGNALS.len(), "and no other signals");
     }

@@ -6,6 +6,7 @@
 use aho_corasick::AhoCorasick;
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
+use super::RuleSet;
 pub use super::agent_lists::AgentListError;
 use super::agent_lists::{Mark, Patterns, current_chrome};
 use super::claims::{ClaimReader, Claims, Engine};
@@ -93,11 +94,10 @@ impl Agents {
         })
     }
 
-    /// What a user agent is. Reads at most its first 1,024 bytes: no browser's is longer.
+    /// What a user agent is, by the lists that are shipped.
     #[must_use]
     pub fn classify(&self, agent: &[u8]) -> AgentFacts {
-        let agent = agent.trim_ascii();
-        let agent = agent.get(..1024).unwrap_or(agent);
+        let agent = head(agent);
         let claims = self.claims.read(agent);
         let kind = match agent {
             b"" | b"-" => AgentKind::Empty,
@@ -111,6 +111,14 @@ impl Agents {
             claims,
             stale,
         }
+    }
+
+    /// What a user agent is to a rule set, which may have agents of its own.
+    #[must_use]
+    pub fn classify_for(&self, rules: &RuleSet, agent: &[u8]) -> AgentFacts {
+        let facts = self.classify(agent);
+        let kind = rules.own().agent(head(agent)).unwrap_or(facts.kind);
+        AgentFacts { kind, ..facts }
     }
 
     /// The kind that the first list says, if any knows the agent.
@@ -143,6 +151,12 @@ impl Agents {
             .min_by_key(|(rank, _)| *rank)
             .map(|(_, kind)| kind)
     }
+}
+
+/// What is read of an agent: its first 1,024 bytes, for no browser's is longer.
+fn head(agent: &[u8]) -> &[u8] {
+    let agent = agent.trim_ascii();
+    agent.get(..1024).unwrap_or(agent)
 }
 
 /// An agent that no list knows is a browser or an app, by its first word.

@@ -5,6 +5,7 @@
 //! `minted_at` is a lower bound of the send time and is used as nothing else.
 
 use super::signals::{SETTLED, SIGNALS};
+use super::windows::Windows;
 use crate::domain::judgement::Facts;
 use crate::domain::neighbour::Neighbour;
 use crate::domain::time::Micros;
@@ -23,6 +24,8 @@ pub struct Around<'a> {
     pub minted_at: Option<Micros>,
     /// How many links of the campaign a reader can follow; 0 if that is not known.
     pub links: u32,
+    /// Lengths of time that the rules go by.
+    pub windows: &'a Windows,
 }
 
 impl Around<'_> {

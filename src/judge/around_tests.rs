@@ -23,6 +23,10 @@ fn hit(seconds: f64, link: u32, (network, agent): (u32, u32)) -> Neighbour {
     }
 }
 
+fn shipped() -> Windows {
+    *RuleSet::shipped().unwrap().windows()
+}
+
 fn open(seconds: f64, source: (u32, u32)) -> Neighbour {
     Neighbour {
         kind: HitKind::Open,
@@ -46,6 +50,7 @@ fn added(company: &[Neighbour]) -> Vec<&'static str> {
         accepted_at: Some(Micros::new(NOON)),
         minted_at: None,
         links: 8,
+        windows: &shipped(),
     };
     let settled = Facts::from_bits(around.settle().bits() & SETTLED);
     super::super::signals(settled).collect()
@@ -97,6 +102,7 @@ fn without_an_acceptance_the_token_s_time_is_a_bound() {
             accepted_at: None,
             minted_at,
             links: 0,
+            windows: &shipped(),
         };
         facts.settle()
     };
@@ -262,6 +268,7 @@ fn judged(hit: &Neighbour, company: &[Neighbour]) -> (Facts, f64, bool) {
         accepted_at: None,
         minted_at: None,
         links: 8,
+        windows: &shipped(),
     };
     let facts = around.settle();
     let verdict = judge(&rules, hit.kind, facts);
@@ -343,4 +350,25 @@ proptest! {
             prop_assert!(judged(hit, &more).1 <= judged(hit, &company).1);
         }
     }
+}
+
+#[test]
+fn how_fast_is_too_fast_stands_in_the_rule_set() {
+    let company = followed(5, 2.0, HOME);
+    let added = |text: &str| {
+        let rules = RuleSet::parse(text).unwrap();
+        let around = Around {
+            hit: &company[2],
+            company: &company,
+            accepted_at: None,
+            minted_at: None,
+            links: 20,
+            windows: rules.windows(),
+        };
+        super::super::signals(around.settle()).collect::<Vec<_>>()
+    };
+    let text = RuleSet::shipped().unwrap().text().to_owned();
+    assert_eq!(added(&text), [""; 0]);
+    let slower = text.replace("rapid_seconds = 5", "rapid_seconds = 9");
+    assert_eq!(added(&slower), ["near.rapid"]);
 }

@@ -22,22 +22,26 @@ mod family;
 pub mod headers;
 mod known_agents;
 mod known_rulesets;
+mod own;
 mod rules;
 pub mod ruleset;
 mod ruleset_error;
 pub mod signals;
 mod why;
+mod windows;
 
-pub use about::about;
+pub use about::{about, holds};
 pub use agent::{AgentFacts, AgentKind, Agents};
 pub use around::Around;
 pub use headers::Headers;
 pub use known_agents::KnownAgents;
 pub use known_rulesets::RuleSets;
+pub use own::{Own, OwnEntry};
 pub use ruleset::RuleSet;
 pub use signals::{Observed, SIGNALS, Signal, observe};
 
 pub use why::{Turn, rests_on, sum, turn};
+pub use windows::Windows;
 
 use crate::domain::hit::HitKind;
 use crate::domain::judgement::{Class, Facts, Score, Verdict};

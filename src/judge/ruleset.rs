@@ -5,13 +5,16 @@
 //! one that was taken once may lack signals that have come since: they weigh nothing in it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::own::{self, Own};
 pub use super::ruleset_error::RuleSetError;
 use super::ruleset_error::{form_error, value_error};
 use super::signals::{SIGNALS, Signal, by_name};
+use super::windows::{Windows, WrittenWindows};
 use crate::domain::hit::HitKind;
 use crate::domain::judgement::RuleSetId;
 
@@ -20,8 +23,8 @@ const DEFAULT: &str = include_str!("rulesets/default.toml");
 /// Longest correlation window: what settling must hold in memory is bounded.
 const WINDOW_SECONDS_MAX: u32 = 3600;
 
-/// Weights, prior and thresholds by which hits are judged.
-#[derive(Clone, Debug, PartialEq)]
+/// Weights, prior, thresholds, windows and lists of one's own by which hits are judged.
+#[derive(Clone, Debug)]
 pub struct RuleSet {
     id: RuleSetId,
     text: String,
@@ -30,6 +33,8 @@ pub struct RuleSet {
     human_max: f64,
     machine_min: f64,
     window_seconds: u32,
+    windows: Windows,
+    own: Arc<Own>,
     scopes: [Scope; 5],
 }
 
@@ -127,6 +132,18 @@ impl RuleSet {
         self.window_seconds
     }
 
+    /// Lengths of time that its rules go by.
+    #[must_use]
+    pub const fn windows(&self) -> &Windows {
+        &self.windows
+    }
+
+    /// Its own networks and agents.
+    #[must_use]
+    pub fn own(&self) -> &Own {
+        &self.own
+    }
+
     /// Log-odds of a kind of hit, before any evidence.
     #[must_use]
     pub fn prior(&self, kind: HitKind) -> f64 {
@@ -161,8 +178,14 @@ struct Written {
     human_max: Spanned<f64>,
     machine_min: Spanned<f64>,
     window_seconds: Spanned<u32>,
+    #[serde(default)]
+    windows: WrittenWindows,
     prior: Spanned<PerKind>,
     weights: BTreeMap<Spanned<String>, Spanned<Weight>>,
+    #[serde(default)]
+    networks: own::Written,
+    #[serde(default)]
+    agents: own::Written,
 }
 
 /// A weight for every kind of hit, or for some of them.
@@ -236,10 +259,13 @@ impl Written {
         if let Some((key, span, what)) = fault {
             return Err(value_error(text, span.start, key, what));
         }
+        let windows = self.windows.check(text, whole)?;
         Ok(RuleSet {
             id: RuleSetId::of(text),
             text: text.to_owned(),
             scopes: self.scopes(text, whole)?,
+            windows,
+            own: Arc::new(Own::read(text, &self.networks, &self.agents)?),
             name: self.name.into_inner(),
             version: self.version,
             human_max: self.human_max.into_inner(),
@@ -289,101 +315,5 @@ fn is_name(name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_shipped_rule_set_is_whole() {
-        let rules = RuleSet::shipped().unwrap();
-        assert_eq!((rules.name(), rules.version()), ("default", 2));
-        assert!(rules.human_max() < rules.machine_min());
-    }
-
-    #[test]
-    fn a_fault_is_refused_with_line_and_key() {
-        for (from, to, message) in [
-            (
-                "\"ua.empty\"",
-                "\"ua.emtpy\"",
-                "line 37, ua.emtpy: no such signal",
-            ),
-            ("\"ua.headless\" = 6.0", "", "no weight for \"ua.headless\""),
-            (
-                "\"ua.headless\" = 6.0",
-                "\"ua.headless\" = nan",
-                "ua.headless: not a finite",
-            ),
-            (
-                "machine_min = 80.0",
-                "machine_min = 40.0",
-                "line 11, machine_min: below human_max",
-            ),
-            (
-                "human_max = 50.0",
-                "human_max = -1",
-                "human_max: not between",
-            ),
-            (
-                "human_max = 50.0",
-                "human_max = \"x\"",
-                "line 10 (human_max = \"x\"): invalid type",
-            ),
-            (
-                "version = 2",
-                "version = 2\nverison = 2",
-                "line 8 (verison = 2): unknown field",
-            ),
-            ("name = \"default\"", "name = \"\"", "line 6, name"),
-            (
-                "human_max = 50.0",
-                "",
-                "rule set: missing field `human_max`",
-            ),
-            (
-                "window_seconds = 60",
-                "window_seconds = 4000",
-                "window_seconds: more than 3600",
-            ),
-            (
-                "open = -2.0\nclick = -2.0",
-                "open = inf\nclick = 0",
-                "prior: not a finite number",
-            ),
-            (
-                "\"ua.headless\" = 6.0",
-                "\"ua.headless\" = {}",
-                "open and click",
-            ),
-        ] {
-            assert!(DEFAULT.contains(from), "{from}");
-            let error = RuleSet::parse(&DEFAULT.replacen(from, to, 1)).unwrap_err();
-            assert!(error.to_string().contains(message), "{to}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_signal_that_is_newer_than_a_kept_rule_set_weighs_nothing_in_it() {
-        let older = DEFAULT.replace("\"ua.headless\" = 6.0\n", "");
-        assert!(RuleSet::parse(&older).is_err());
-        let kept = RuleSet::kept(&older).unwrap();
-        let headless = by_name("ua.headless").unwrap();
-        assert_eq!(kept.weight(HitKind::Click, headless), 0.0);
-        assert_eq!(kept.id(), RuleSetId::of(&older));
-        assert!(RuleSet::kept(&DEFAULT.replace("ua.headless", "ua.heedless")).is_err());
-    }
-
-    #[test]
-    fn kinds_that_are_not_named_count_as_clicks() {
-        let text = DEFAULT.replace(
-            "\"ua.empty\" = { open = 2.5, click = 5.0 }",
-            "\"ua.empty\" = { open = 2, click = 5, press = 1 }",
-        );
-        let rules = RuleSet::parse(&text).unwrap();
-        let weight = |kind| rules.scope(kind).weights[16];
-        assert_eq!(
-            HitKind::ALL.iter().map(|kind| weight(*kind)).sum::<f64>(),
-            18.0
-        );
-        assert_eq!(weight(HitKind::Press), 1.0);
-    }
-}
+#[path = "ruleset_tests.rs"]
+mod tests;

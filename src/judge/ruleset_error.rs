@@ -24,7 +24,7 @@ pub enum RuleSetError {
         /// Key at fault.
         key: String,
         /// What is wrong with it.
-        what: &'static str,
+        what: String,
     },
     /// A signal has no weight.
     #[error("rule set, [weights]: no weight for {0:?}")]
@@ -32,11 +32,16 @@ pub enum RuleSetError {
 }
 
 /// The error for the value at byte `at` of the text.
-pub(super) fn value_error(text: &str, at: usize, key: &str, what: &'static str) -> RuleSetError {
+pub(super) fn value_error(
+    text: &str,
+    at: usize,
+    key: &str,
+    what: impl Into<String>,
+) -> RuleSetError {
     RuleSetError::Value {
         line: line_of(text, at),
         key: key.to_owned(),
-        what,
+        what: what.into(),
     }
 }
 

@@ -167,6 +167,7 @@ mod tests {
             asn: 0,
             facts: Facts::NONE,
         };
+        let rules = RuleSet::shipped().unwrap();
         let company = [at(10, 1), at(9, 2), at(11, 3), at(8, 4), at(40, 5)];
         let around = Around {
             hit: &company[0],
@@ -174,6 +175,7 @@ mod tests {
             accepted_at: None,
             minted_at: None,
             links: 20,
+            windows: rules.windows(),
         };
         let rests = |name| rests_on(&around, 0, by_name(name).unwrap());
         assert_eq!(rests("near.burst"), Some(vec![1, 2]));

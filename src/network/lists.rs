@@ -6,12 +6,12 @@
 use std::net::IpAddr;
 use std::ops::Range;
 
-use ipnet::IpNet;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::draft::DraftLists;
 use super::error::NetworkError;
-use super::ranges::{Ranges, union};
+use super::ranges::Ranges;
 use super::table::top_half;
 use crate::domain::network::Lists;
 
@@ -24,18 +24,14 @@ const PRIVATE_RELAY: (&str, &str) = (
     include_str!("../../geoip/private-relay.txt"),
 );
 
-/// Networks that public hosting lists hold and that people click from: Microsoft (Windows 365),
-/// Google, and Akamai's two that carry iCloud Private Relay.
-const NEVER_HOSTING: [u32; 4] = [8075, 15169, 20940, 36183];
-
 /// Lists by network and by address.
 #[derive(Debug)]
 pub struct NetworkLists {
-    version: u16,
+    pub(super) version: u16,
     /// Rising by ASN.
-    asns: Box<[(u32, Lists)]>,
-    v4: Ranges<u32, Lists>,
-    v6: Ranges<u64, Lists>,
+    pub(super) asns: Box<[(u32, Lists)]>,
+    pub(super) v4: Ranges<u32, Lists>,
+    pub(super) v6: Ranges<u64, Lists>,
 }
 
 impl NetworkLists {
@@ -44,8 +40,8 @@ impl NetworkLists {
     /// # Errors
     /// Only if the program was built from lists that break their own form.
     pub fn shipped() -> Result<Self, NetworkError> {
-        let mut draft = Draft::parse(NETWORKS.0, NETWORKS.1)?;
-        draft.add_lines(Lists::PRIVACY_RELAY, PRIVATE_RELAY.0, PRIVATE_RELAY.1)?;
+        let mut draft = read(NETWORKS.0, NETWORKS.1)?;
+        add_lines(&mut draft, Lists::PRIVACY_RELAY, PRIVATE_RELAY)?;
         Ok(draft.finish())
     }
 
@@ -55,7 +51,7 @@ impl NetworkLists {
     /// Names the line: an unknown key or list, a version of 0, an entry without a source, a prefix
     /// with host bits or finer than a /64, an ASN that may not be called hosting.
     pub fn parse(text: &str) -> Result<Self, NetworkError> {
-        Ok(Draft::parse("network lists", text)?.finish())
+        Ok(read("network lists", text)?.finish())
     }
 
     /// Version of the lists, raised with each change of them.
@@ -92,7 +88,7 @@ struct Written {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenAsns {
-    list: ListName,
+    list: Spanned<String>,
     source: Spanned<String>,
     numbers: Vec<Spanned<u32>>,
 }
@@ -100,170 +96,82 @@ struct WrittenAsns {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenPrefixes {
-    list: ListName,
+    list: Spanned<String>,
     source: Spanned<String>,
     networks: Vec<Spanned<String>>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum ListName {
-    EmailSecurity,
-    CertainScanner,
-    Hosting,
-    MailProvider,
-    ImageProxy,
-    PrivacyRelay,
-    Cdn,
-    HumanEgress,
+/// The list that an entry names.
+fn list_named(name: &Spanned<String>) -> Result<Lists, String> {
+    let found = Lists::named(name.get_ref());
+    found.ok_or_else(|| {
+        format!(
+            "`{:.60}` is no list; there are {}",
+            name.get_ref(),
+            Lists::names()
+        )
+    })
 }
 
-impl ListName {
-    fn bit(self) -> Lists {
-        match self {
-            Self::EmailSecurity => Lists::EMAIL_SECURITY,
-            Self::CertainScanner => Lists::CERTAIN_SCANNER,
-            Self::Hosting => Lists::HOSTING,
-            Self::MailProvider => Lists::MAIL_PROVIDER,
-            Self::ImageProxy => Lists::IMAGE_PROXY,
-            Self::PrivacyRelay => Lists::PRIVACY_RELAY,
-            Self::Cdn => Lists::CDN,
-            Self::HumanEgress => Lists::HUMAN_EGRESS,
-        }
+fn read(file: &'static str, text: &str) -> Result<DraftLists, NetworkError> {
+    let refuse = |span: Range<usize>, problem| NetworkError::Lists {
+        file,
+        line: line_at(text, span.start),
+        problem,
+    };
+    let written: Written = toml::from_str(text)
+        .map_err(|error| refuse(error.span().unwrap_or_default(), error.message().to_owned()))?;
+    if written.version == 0 {
+        return Err(refuse(0..0, "the version is 0; it begins at 1".to_owned()));
     }
-}
-
-/// Lists while they are read.
-struct Draft {
-    version: u16,
-    asns: Vec<(u32, Lists)>,
-    v4: Vec<(u32, u32, Lists)>,
-    v6: Vec<(u64, u64, Lists)>,
-}
-
-impl Draft {
-    fn parse(file: &'static str, text: &str) -> Result<Self, NetworkError> {
-        let refuse = |span: Range<usize>, problem| NetworkError::Lists {
-            file,
-            line: line_at(text, span.start),
-            problem,
-        };
-        let written: Written = toml::from_str(text).map_err(|error| {
-            refuse(error.span().unwrap_or_default(), error.message().to_owned())
-        })?;
-        if written.version == 0 {
-            return Err(refuse(0..0, "the version is 0; it begins at 1".to_owned()));
-        }
-        let sources = written.asns.iter().map(|entry| &entry.source);
-        let sources = sources.chain(written.prefixes.iter().map(|entry| &entry.source));
-        for source in sources {
-            if source.get_ref().trim().is_empty() {
-                return Err(refuse(
-                    source.span(),
-                    "an entry without a source".to_owned(),
-                ));
-            }
-        }
-        let (asns, v4, v6) = (Vec::new(), Vec::new(), Vec::new());
-        let mut draft = Self {
-            version: written.version,
-            asns,
-            v4,
-            v6,
-        };
-        for entry in written.asns {
-            for number in entry.numbers {
-                let added = draft.add_asn(entry.list.bit(), *number.get_ref());
-                added.map_err(|problem| refuse(number.span(), problem))?;
-            }
-        }
-        for entry in written.prefixes {
-            for network in entry.networks {
-                let added = draft.add_prefix(entry.list.bit(), network.get_ref());
-                added.map_err(|problem| refuse(network.span(), problem))?;
-            }
-        }
-        Ok(draft)
-    }
-
-    /// Adds a prefix a line; `#` begins a comment.
-    fn add_lines(
-        &mut self,
-        list: Lists,
-        file: &'static str,
-        text: &str,
-    ) -> Result<(), NetworkError> {
-        for (at, line) in text.lines().enumerate() {
-            let entry = line.split('#').next().unwrap_or_default().trim();
-            if !entry.is_empty() {
-                self.add_prefix(list, entry)
-                    .map_err(|problem| NetworkError::Lists {
-                        file,
-                        line: at + 1,
-                        problem,
-                    })?;
-            }
-        }
-        Ok(())
-    }
-
-    fn add_asn(&mut self, list: Lists, asn: u32) -> Result<(), String> {
-        if asn == 0 {
-            return Err("AS0 is no network".to_owned());
-        }
-        if list == Lists::HOSTING && NEVER_HOSTING.contains(&asn) {
-            return Err(format!(
-                "AS{asn} must not be called hosting: people click from it"
+    let sources = written.asns.iter().map(|entry| &entry.source);
+    let sources = sources.chain(written.prefixes.iter().map(|entry| &entry.source));
+    for source in sources {
+        if source.get_ref().trim().is_empty() {
+            return Err(refuse(
+                source.span(),
+                "an entry without a source".to_owned(),
             ));
         }
-        self.asns.push((asn, list));
-        Ok(())
     }
+    let mut draft = DraftLists::of_version(written.version);
+    let listed =
+        |list: &Spanned<String>| list_named(list).map_err(|problem| refuse(list.span(), problem));
+    for entry in written.asns {
+        let list = listed(&entry.list)?;
+        for number in entry.numbers {
+            let added = draft.add_asn(list, *number.get_ref());
+            added.map_err(|problem| refuse(number.span(), problem))?;
+        }
+    }
+    for entry in written.prefixes {
+        let list = listed(&entry.list)?;
+        for network in entry.networks {
+            let added = draft.add_prefix(list, network.get_ref());
+            added.map_err(|problem| refuse(network.span(), problem))?;
+        }
+    }
+    Ok(draft)
+}
 
-    fn add_prefix(&mut self, list: Lists, text: &str) -> Result<(), String> {
-        let network: IpNet = text
-            .parse()
-            .map_err(|_| format!("`{text:.60}` is not a prefix such as 192.0.2.0/24"))?;
-        if network.trunc() != network {
-            return Err(format!(
-                "{network} has host bits; {} is meant?",
-                network.trunc()
-            ));
-        }
-        match network {
-            IpNet::V4(v4) => {
-                self.v4
-                    .push((v4.network().to_bits(), v4.broadcast().to_bits(), list));
-            }
-            IpNet::V6(v6) if v6.prefix_len() > 64 => {
-                return Err(format!(
-                    "{v6} is finer than a /64, which is the finest kept"
-                ));
-            }
-            IpNet::V6(v6) => {
-                self.v6
-                    .push((top_half(v6.network()), top_half(v6.broadcast()), list));
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> NetworkLists {
-        self.asns.sort_by_key(|entry| entry.0);
-        let mut asns: Vec<(u32, Lists)> = Vec::with_capacity(self.asns.len());
-        for (asn, list) in self.asns {
-            match asns.last_mut() {
-                Some(last) if last.0 == asn => last.1 = last.1.and(list),
-                _ => asns.push((asn, list)),
-            }
-        }
-        NetworkLists {
-            version: self.version,
-            asns: asns.into_boxed_slice(),
-            v4: Ranges::new(&union(&self.v4)),
-            v6: Ranges::new(&union(&self.v6)),
+/// Adds a prefix a line; `#` begins a comment.
+fn add_lines(
+    draft: &mut DraftLists,
+    list: Lists,
+    (file, text): (&'static str, &str),
+) -> Result<(), NetworkError> {
+    for (at, line) in text.lines().enumerate() {
+        let entry = line.split('#').next().unwrap_or_default().trim();
+        if !entry.is_empty() {
+            let added = draft.add_prefix(list, entry);
+            added.map_err(|problem| NetworkError::Lists {
+                file,
+                line: at + 1,
+                problem,
+            })?;
         }
     }
+    Ok(())
 }
 
 fn line_at(text: &str, offset: usize) -> usize {
@@ -277,6 +185,7 @@ fn line_at(text: &str, offset: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::draft::NEVER_HOSTING;
 
     fn of(lists: &NetworkLists, address: &str, asn: u32) -> Lists {
         lists.of(address.parse().unwrap(), asn)

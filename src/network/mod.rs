@@ -4,6 +4,7 @@
 
 mod build;
 mod csv_import;
+mod draft;
 mod error;
 mod file;
 mod file_payload;
@@ -21,6 +22,7 @@ use std::sync::Mutex;
 use arc_swap::ArcSwap;
 
 pub use build::{Built, build};
+pub use draft::DraftLists;
 pub use error::NetworkError;
 pub use file::is_table;
 pub use lists::NetworkLists;

@@ -63,6 +63,7 @@ impl Scene<'_> {
             accepted_at: self.accepted_at,
             minted_at: Some(Micros::new(minted_at)),
             links: self.links,
+            windows: self.rules.windows(),
         };
         let facts = around.settle();
         (facts, judge::judge(self.rules, hit.kind, facts))

@@ -11,7 +11,7 @@ use crate::domain::message::{MessageId, RecipientKey};
 use crate::domain::record::{Hit, Target};
 use crate::domain::time::Micros;
 use crate::journal::{Kept, SideKind};
-use crate::judge::{self, AgentFacts, Headers, Observed};
+use crate::judge::{self, AgentFacts, Headers, Observed, RuleSet};
 
 use super::Parts;
 use super::client::Client;
@@ -108,9 +108,9 @@ impl<'r> Seen<'r> {
         }
     }
 
-    fn agent_facts(&self, worker: &Worker, id: u64) -> AgentFacts {
+    fn agent_facts(&self, worker: &Worker, rules: &RuleSet, id: u64) -> AgentFacts {
         let agent = self.headers.user_agent.unwrap_or_default();
-        worker.agent(id, agent)
+        worker.agent(id, rules, agent)
     }
 }
 
@@ -143,14 +143,17 @@ pub(super) fn judged(worker: &Worker, seen: &Seen<'_>, asked: &Asked) -> Option<
     if level == PrivacyLevel::None {
         return None;
     }
+    let rules = parts.rules.load();
+    let rules = rules.live();
     let agent = worker.ids.of_agent(&seen.headers);
-    let network = parts.networks.facts(seen.client.address);
+    let address = seen.client.address;
+    let network = rules.own().network(address, parts.networks.facts(address));
     let observed = Observed {
         kind: asked.kind,
         method: seen.method,
         scheme: seen.client.scheme,
         http: seen.http,
-        agent: seen.agent_facts(worker, agent),
+        agent: seen.agent_facts(worker, rules, agent),
         headers: &seen.headers,
         network,
         token: asked.token,
@@ -158,13 +161,12 @@ pub(super) fn judged(worker: &Worker, seen: &Seen<'_>, asked: &Asked) -> Option<
         one_click: asked.via == Some(Via::OneClick) && asked.answer == Answer::Acted,
     };
     let facts = judge::observe(&observed);
-    let rules = parts.rules.load();
-    let verdict = judge::judge(rules.live(), asked.kind, facts);
+    let verdict = judge::judge(rules, asked.kind, facts);
     let hit = Hit {
         at: seen.at,
         target: asked.target,
         message: asked.message,
-        address: Some(seen.client.address),
+        address: Some(address),
         agent,
         headers: worker.ids.of_headers(&seen.headers, seen.other_names),
         facts,
@@ -177,7 +179,7 @@ pub(super) fn judged(worker: &Worker, seen: &Seen<'_>, asked: &Asked) -> Option<
         level,
         token: asked.token,
         verdict,
-        ruleset: rules.live().id(),
+        ruleset: rules.id(),
         claimed: asked.claimed,
         honeypot: asked.honeypot,
         values: asked.values,

@@ -12,7 +12,7 @@ use arc_swap::{ArcSwap, Cache};
 use crate::config::Live;
 use crate::domain::record::Hit;
 use crate::journal::{Durability, Keeper, Kept, Reason, SideKind};
-use crate::judge::{AgentFacts, KnownAgents};
+use crate::judge::{AgentFacts, KnownAgents, RuleSet};
 
 use super::Parts;
 use super::ids::Ids;
@@ -102,10 +102,10 @@ impl Worker {
         }
     }
 
-    /// What the agent string behind `id` is.
-    pub(super) fn agent(&self, id: u64, agent: &[u8]) -> AgentFacts {
+    /// What the agent string behind `id` is to the rule set that judges.
+    pub(super) fn agent(&self, id: u64, rules: &RuleSet, agent: &[u8]) -> AgentFacts {
         let mut known = self.known_agents.borrow_mut();
-        known.facts(id, &self.agents, agent)
+        known.facts(id, &self.agents, rules, agent)
     }
 }
 

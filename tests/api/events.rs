@@ -107,7 +107,7 @@ fn the_judgement_can_be_redone_by_hand() {
             (score - said).abs() <= 0.051,
             "{score} is not {said}: {event}"
         );
-        assert_eq!(judgement["ruleset"], "default@2");
+        assert_eq!(judgement["ruleset"], "default@3");
         let by_id = server.read(&format!("/events/{}", event["id"].as_str().unwrap()));
         assert_eq!(by_id["at"], event["at"]);
     }

@@ -14,6 +14,7 @@ fn judging_at_the_edge_allocates_nothing() {
     let rules = RuleSet::shipped().unwrap();
     let sets = commonest(&corpora().join("headers"), 4);
     assert_eq!(sets.len(), 4);
+    let address = "5.161.10.10".parse().unwrap();
     for (id, set) in (1..).zip(&sets) {
         let mut known = KnownAgents::default();
         let mut judged = || {
@@ -27,9 +28,9 @@ fn judging_at_the_edge_allocates_nothing() {
                 method: Method::Get,
                 scheme: Scheme::Https,
                 http: HttpVersion::Http2,
-                agent: known.facts(id, &agents, agent),
+                agent: known.facts(id, &agents, &rules, agent),
                 headers: &headers,
-                network: networks.facts("5.161.10.10".parse().unwrap()),
+                network: rules.own().network(address, networks.facts(address)),
                 token: TokenState::Valid,
                 honeypot: false,
                 one_click: false,

@@ -198,7 +198,10 @@ impl Replay {
         }
         let agent = headers.user_agent.unwrap_or_default();
         let honeypot = link == LinkKind::Honeypot;
-        let network = self.networks.facts(hit.ip);
+        let network = self
+            .rules
+            .own()
+            .network(hit.ip, self.networks.facts(hit.ip));
         let (method, scheme, http) = (hit.method(), hit.scheme(), hit.http());
         let token = match message {
             Some(_) => TokenState::Valid,
@@ -209,7 +212,7 @@ impl Replay {
             method,
             scheme,
             http,
-            agent: self.agents.classify(agent),
+            agent: self.agents.classify_for(&self.rules, agent),
             headers: &headers,
             network,
             token,

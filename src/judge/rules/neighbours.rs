@@ -3,25 +3,14 @@
 //! Evidence moves along the *source* (network and agent), never along time alone. The rules
 //! that look across networks say what they ask for besides. HEAD requests and prefetches say
 //! nothing of their neighbours, and only what was observed in a request moves, never what was
-//! concluded from it: the order in which hits came makes no difference.
+//! concluded from it: the order in which hits came makes no difference. How long anything may take
+//! stands in the rule set.
 
 use crate::domain::hit::HitKind;
 use crate::domain::judgement::Facts;
 use crate::domain::neighbour::Neighbour;
 use crate::judge::around::Around;
 use crate::judge::signals as bits;
-
-const SECOND: i64 = 1_000_000;
-/// Links that are followed in so short a time are followed at once.
-const AT_ONCE: i64 = 2 * SECOND;
-/// Faster than people open tabs, for five of them.
-const RAPID: i64 = 5 * SECOND;
-/// Networks that take turns do so in less.
-const TURNS: i64 = 30 * SECOND;
-/// One client sends the same headers for so long.
-const SAME_CLIENT: i64 = 60 * SECOND;
-/// A slow scanner goes through a mail in less.
-const SWEEP: i64 = 15 * 60 * SECOND;
 
 /// Facts that name a machine by themselves, and with it everything else from the same source.
 const MARKS: u64 = of(&[
@@ -111,7 +100,7 @@ impl Around<'_> {
         let there = |other: &Neighbour| {
             let person = !is_of_machines(other.facts) || other.facts.has(bits::UA_MAIL_CLIENT);
             same_network(other, self.hit)
-                && apart(other, self.hit) > TURNS
+                && apart(other, self.hit) > self.windows.turns
                 && person
                 && !any(other.facts, QUIET | MARKS)
         };
@@ -135,7 +124,10 @@ impl Around<'_> {
     /// How many links its source followed around this hit, up to `most`.
     fn swept(&self, most: u32) -> u32 {
         let shown = |hit: &&Neighbour| !hit.facts.has(bits::HONEYPOT);
-        let links = self.followed(SWEEP).filter(shown).map(|hit| hit.link);
+        let links = self
+            .followed(self.windows.sweep)
+            .filter(shown)
+            .map(|hit| hit.link);
         match follows(self.hit) {
             true => u32::try_from(distinct(links, most as usize)).unwrap_or(most),
             false => 0,
@@ -161,28 +153,28 @@ fn distinct(all: impl Iterator<Item = u32>, most: usize) -> usize {
     count
 }
 
-/// Three links of the message in two seconds. Alone it is a person who opens tabs.
+/// Three links of the message at once. Alone it is a person who opens tabs.
 pub(crate) fn burst(around: &Around<'_>) -> bool {
-    around.is_in_burst(AT_ONCE, 3)
+    around.is_in_burst(around.windows.at_once, 3)
 }
 
-/// Five links of the message in five seconds: faster than people open tabs.
+/// Five links of the message: faster than people open tabs.
 pub(crate) fn rapid(around: &Around<'_>) -> bool {
-    around.is_in_burst(RAPID, 5)
+    around.is_in_burst(around.windows.rapid, 5)
 }
 
-/// Two links in two seconds, from a network where machines are common.
+/// Two links at once, from a network where machines are common.
 pub(crate) fn cloud_pair(around: &Around<'_>) -> bool {
-    is_of_machines(around.hit.facts) && around.is_in_burst(AT_ONCE, 2)
+    is_of_machines(around.hit.facts) && around.is_in_burst(around.windows.at_once, 2)
 }
 
-/// Most of the campaign's links within a quarter of an hour: six of ten, and at least three.
+/// Most of the campaign's links in one sweep: six of ten, and at least three.
 pub(crate) fn most_links(around: &Around<'_>) -> bool {
     let most = around.links.saturating_mul(6).div_ceil(10).max(3);
     around.links > 0 && around.swept(most) >= most && !all_links(around)
 }
 
-/// All of the campaign's links within a quarter of an hour, the unsubscribe link among them, where
+/// All of the campaign's links in one sweep, the unsubscribe link among them, where
 /// there are four and more.
 pub(crate) fn all_links(around: &Around<'_>) -> bool {
     around.links >= 4 && around.swept(around.links) >= around.links
@@ -192,14 +184,16 @@ pub(crate) fn all_links(around: &Around<'_>) -> bool {
 pub(crate) fn changing_headers(around: &Around<'_>) -> bool {
     let seen = |hit: &Neighbour| hit.facts.bits() & HEADERS;
     let other = |other: &Neighbour| seen(other) != seen(around.hit);
-    follows(around.hit) && around.followed(SAME_CLIENT).any(other)
+    follows(around.hit) && around.followed(around.windows.same_client).any(other)
 }
 
 /// Another hit from the same source names a machine by itself: a scanner's range, a honeypot,
 /// headers that contradict each other, a request before the acceptance.
 pub(crate) fn marked_source(around: &Around<'_>) -> bool {
     let early = |hit: &Neighbour| {
-        let before = around.accepted_at.map(|at| at.plus(-SECOND));
+        let before = around
+            .accepted_at
+            .map(|at| at.plus(-around.windows.clock_skew));
         before.is_some_and(|before| hit.at < before)
     };
     let marks = |hit: &Neighbour| (any(hit.facts, MARKS) || early(hit)) && !any(hit.facts, QUIET);
@@ -217,7 +211,7 @@ pub(crate) fn many_networks(around: &Around<'_>) -> bool {
     if !counts(&around.hit) || around.is_at_home() {
         return false;
     }
-    let all = || around.near(TURNS).filter(counts);
+    let all = || around.near(around.windows.turns).filter(counts);
     let on_this = all().filter(|hit| hit.link == around.hit.link);
     on_this.take(2).count() == 1
         && distinct(all().map(|hit| hit.link), 3) == 3
@@ -229,7 +223,11 @@ pub(crate) fn many_networks(around: &Around<'_>) -> bool {
 /// person on a cloud desktop does not, nor does one from ranges where nobody is.
 pub(crate) fn taking_turns(around: &Around<'_>) -> bool {
     let hit = around.hit;
-    let all = || around.near(TURNS).filter(|other| follows(other));
+    let all = || {
+        around
+            .near(around.windows.turns)
+            .filter(|other| follows(other))
+    };
     let few = |one: &Neighbour| {
         let own = all().filter(|other| same_network(other, one));
         distinct(own.map(|other| other.link), 3) < 3
@@ -258,7 +256,7 @@ pub(crate) fn beside_person(around: &Around<'_>) -> bool {
             && !any(other.facts, MARKS)
     };
     let may = follows(hit) && is_of_machines(hit.facts);
-    may && around.near(TURNS).any(person) && !around.is_at_home()
+    may && around.near(around.windows.turns).any(person) && !around.is_at_home()
 }
 
 /// An open from a network where machines are common, within a minute of a machine of the same
@@ -275,7 +273,7 @@ pub(crate) fn open_of_scan(around: &Around<'_>) -> bool {
     hit.kind == HitKind::Open
         && hit.asn != 0
         && is_of_machines(hit.facts)
-        && around.near(SAME_CLIENT).any(scan)
+        && around.near(around.windows.same_client).any(scan)
 }
 
 /// The message was opened in a mail client in the same network. Scanners load images with the agent

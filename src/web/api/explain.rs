@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::domain::campaign::PrivacyLevel;
 use crate::domain::message::MessageId;
 use crate::domain::neighbour::Neighbour;
+use crate::domain::network::Lists;
 use crate::domain::record::{Hit, Target};
 use crate::domain::time::Micros;
 use crate::judge::signals::{Family, Signal, by_name};
@@ -37,7 +38,10 @@ pub(super) async fn get(
     };
     let company = Company::of(&store, &stored).await?;
     let why = Why {
-        rests: company.rests(&judge::explain(&rules, stored.hit.kind, stored.hit.facts)),
+        rests: company.rests(
+            &rules,
+            &judge::explain(&rules, stored.hit.kind, stored.hit.facts),
+        ),
         earlier: store
             .earlier_judgements(stored.edge, stored.sequence)
             .await?,
@@ -125,7 +129,7 @@ impl Company {
         Ok(())
     }
 
-    fn rests(&self, explained: &Explained) -> Vec<Rests> {
+    fn rests(&self, rules: &RuleSet, explained: &Explained) -> Vec<Rests> {
         let Some(hit) = self.seen.get(self.own) else {
             return Vec::new();
         };
@@ -135,6 +139,7 @@ impl Company {
             accepted_at: self.accepted_at,
             minted_at: self.minted_at,
             links: self.links,
+            windows: rules.windows(),
         };
         let signals = explained.signals.iter().filter_map(|(name, weight)| {
             let signal = by_name(name)?;
@@ -189,6 +194,7 @@ impl Why<'_> {
             "human_without": without,
             "more_evidence": more,
             "lists_version": hit.network.lists_version,
+            "own_network": hit.network.lists.any(Lists::OWN),
             "accepted_at": self.company.accepted_at,
             "earlier": self.earlier.iter().map(|it| self.before(it)).collect::<Vec<_>>(),
             "text": self.text(),
@@ -201,7 +207,7 @@ impl Why<'_> {
             "name": rests.signal.name,
             "family": rests.signal.family.name(),
             "weight": rests.weight,
-            "holds": about.map(|about| &about.holds),
+            "holds": judge::holds(self.rules, rests.signal),
             "evidence": about.map(|about| &about.evidence),
             "victims": about.map(|about| &about.victims),
             "neighbours": rests.on.as_ref().map(|on| self.ids(on)),
@@ -279,7 +285,7 @@ impl Why<'_> {
 
     fn sentence(&self, rests: &Rests) -> String {
         let Rests { signal, weight, on } = rests;
-        let holds = judge::about(signal).map_or("", |about| about.holds.as_str());
+        let holds = judge::holds(self.rules, signal).unwrap_or_default();
         let on = match on {
             Some(on) => format!(" It rests on {}.", self.ids(on).join(", ")),
             None if signal.family == Family::Neighbours => {
@@ -378,9 +384,13 @@ fn reused(hit: &Hit, prefix: bool) -> String {
         false => "Its address is not kept",
     };
     let version = hit.network.lists_version;
+    let lists = match hit.network.lists.any(Lists::OWN) {
+        true => "the rule set's own networks".to_owned(),
+        false => format!("network lists {version:04x}"),
+    };
     format!(
         "{address}; what is said of network, agent and headers is what was found when it came \
-        (network lists {version:04x})."
+        ({lists})."
     )
 }
 

@@ -109,11 +109,11 @@ fn what_would_change_is_shown_and_what_changes_stands_beside_what_was_said() {
         .collect();
     assert_eq!(changed.len(), 2);
     for event in changed {
-        assert_eq!(event["judgement"]["ruleset"], "strict@2");
+        assert_eq!(event["judgement"]["ruleset"], "strict@3");
         assert_eq!(event["judgement"]["revision"], 1);
         let id = event["id"].as_str().unwrap();
         let explained = server.read(&format!("/events/{id}/explain"));
-        assert_eq!(explained["earlier"][0]["ruleset"], "default@2");
+        assert_eq!(explained["earlier"][0]["ruleset"], "default@3");
     }
     // And back.
     server.api(Method::POST, "/rulesets/default/use", None);

@@ -20,7 +20,7 @@ fn the_command_shows_what_would_change_then_changes_it() {
     let (code, printed, err) = rejudge(&["--ruleset", "strict", "--dry-run"]);
     assert_eq!(code, 0, "{err}");
     assert!(
-        printed.contains("by strict@2, 2 of 4 hits would be of another class"),
+        printed.contains("by strict@3, 2 of 4 hits would be of another class"),
         "{printed}"
     );
     let (code, _, err) = rejudge(&["--ruleset", "strict"]);

@@ -6,8 +6,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::events::server;
-use crate::harness::Server;
-use crate::neighbours::{HOME, campaign, follow};
+use crate::harness::{Server, eventually};
+use crate::neighbours::{CLOUD, HOME, campaign, follow};
 
 const SHIPPED: &str = include_str!("../../../src/judge/rulesets/default.toml");
 
@@ -16,7 +16,7 @@ fn stern(version: u32) -> String {
     let version = format!("version = {version}");
     let changes = [
         ("name = \"default\"", "name = \"stern\""),
-        ("version = 2", &version),
+        ("version = 3", &version),
         ("open = -2.0\nclick = -2.0", "open = 9.0\nclick = 9.0"),
     ];
     changes
@@ -70,7 +70,7 @@ fn a_rule_set_of_ones_own_judges_once_it_is_used_and_goes_on_after_a_crash() {
     let mut server = server();
     let (status, kept) = add(&server, &stern(1));
     assert_eq!((status, &kept["live"]), (201, &json!(false)), "{kept}");
-    assert_eq!(judged(&server), pair("default@2", "human"));
+    assert_eq!(judged(&server), pair("default@3", "human"));
 
     let shown = make_live(&server, "stern@1");
     assert_eq!(shown["live"], true, "{shown}");
@@ -78,7 +78,7 @@ fn a_rule_set_of_ones_own_judges_once_it_is_used_and_goes_on_after_a_crash() {
     // What was judged before stays, with the reasons that it had.
     let events = server.events("", 2);
     let before = &events[0]["judgement"];
-    assert_eq!(before["ruleset"], "default@2");
+    assert_eq!(before["ruleset"], "default@3");
     assert_eq!(before["prior"], -2.0);
 
     server.kill9();
@@ -86,7 +86,7 @@ fn a_rule_set_of_ones_own_judges_once_it_is_used_and_goes_on_after_a_crash() {
     assert_eq!(live(&server), "stern@1");
     assert_eq!(judged(&server), pair("stern@1", "bot"));
     make_live(&server, "default");
-    assert_eq!(live(&server), "default@2");
+    assert_eq!(live(&server), "default@3");
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_rule_set_is_kept_once_under_its_name_and_only_if_it_is_whole() {
     refused(&other, 409, "stern@1 is kept with another text");
     refused(&other.replace("stern", "default"), 409, "default names");
     let misspelt = stern(2).replace("\"ua.empty\"", "\"ua.emtpy\"");
-    refused(&misspelt, 422, "line 37, ua.emtpy: no such signal");
+    refused(&misspelt, 422, "line 49, ua.emtpy: no such signal");
     refused(&"#".repeat((1 << 20) + 1), 422, "more than 1 MiB");
     assert_eq!(add(&server, &stern(2)).0, 201);
     // Without a version it is the newest of that name.
@@ -114,6 +114,50 @@ fn a_rule_set_is_kept_once_under_its_name_and_only_if_it_is_whole() {
     assert_eq!(kept["text"], stern(1));
     let (status, _) = server.api(Method::POST, "/rulesets/none@1/use", None);
     assert_eq!(status, 404);
+}
+
+#[test]
+fn what_a_rule_set_says_of_networks_and_agents_of_ones_own_goes_before_the_shipped_lists() {
+    let server = server();
+    let own = SHIPPED
+        .replace("name = \"default\"", "name = \"own\"")
+        .replace(
+            "[networks]",
+            &format!("[networks]\nhuman_egress = [\"{CLOUD}/32\"]"),
+        )
+        .replace(
+            "[agents]",
+            "[agents]\nsecurity_scanner = [\"Windows NT 10.0\"]",
+        );
+    assert_eq!(add(&server, &own).0, 201);
+    let (campaign, token) = campaign(&server);
+    let signals = || {
+        follow(&server, &token, 1).browser(CLOUD);
+        let events = server.events(&format!("&campaign={campaign}"), 1);
+        let last = events.last().unwrap();
+        let id = last["id"].as_str().unwrap().to_owned();
+        let signals = last["judgement"]["signals"].as_array().unwrap();
+        let names = signals
+            .iter()
+            .map(|one| one["name"].as_str().unwrap().to_owned());
+        (id, names.collect::<Vec<_>>())
+    };
+    let (_, before) = signals();
+    assert!(before.contains(&"net.hosting".to_owned()), "{before:?}");
+    make_live(&server, "own");
+    eventually("a hit that is judged by it", signals, |(_, names)| {
+        names.contains(&"net.human_egress".to_owned())
+    });
+    let (id, after) = signals();
+    assert!(!after.contains(&"net.hosting".to_owned()), "{after:?}");
+    assert!(
+        after.contains(&"ua.security_scanner".to_owned()),
+        "{after:?}"
+    );
+    let explained = server.read(&format!("/events/{id}/explain"));
+    assert_eq!(explained["own_network"], true, "{explained}");
+    let text = explained["text"].to_string();
+    assert!(text.contains("the rule set's own networks"), "{text}");
 }
 
 #[test]
@@ -131,5 +175,5 @@ fn what_is_settled_is_changed_by_evidence_and_not_by_another_rule_set() {
         .iter()
         .map(|event| event["judgement"]["ruleset"].as_str().unwrap())
         .collect();
-    assert_eq!(said, ["default@2", "stern@1"]);
+    assert_eq!(said, ["default@3", "stern@1"]);
 }

@@ -51,7 +51,7 @@ fn what_was_live_last_judges_while_the_store_is_away() {
 fn a_newer_shipped_rule_set_takes_the_place_of_an_older_one_and_of_no_other() {
     let mut server = Server::on_file();
     server.stop();
-    let older = SHIPPED.replace("version = 2", "version = 1");
+    let older = SHIPPED.replace("version = 3", "version = 1");
     let older = older
         .replace("\"near.mail_client_there\"", "# ")
         .replace('\'', "");
@@ -64,7 +64,7 @@ fn a_newer_shipped_rule_set_takes_the_place_of_an_older_one_and_of_no_other() {
     // As it was when that version ran here last.
     std::fs::write(server.data.join("live-ruleset"), &older).unwrap();
     server.revive();
-    assert_eq!(live(&server), "default@2");
+    assert_eq!(live(&server), "default@3");
     let kept = server.read("/rulesets/default@1");
     assert_eq!(kept["error"], Value::Null, "{kept}");
     // Who asks for the older one keeps it.
@@ -96,7 +96,7 @@ fn a_store_that_has_lost_the_live_rule_set_is_given_it_back() {
         DELETE FROM rulesets WHERE name = 'stern'",
     );
     server.revive();
-    assert_eq!(live(&server), "default@2");
+    assert_eq!(live(&server), "default@3");
     assert_eq!(server.read("/rulesets/stern@1")["text"], stern(1));
 }
 
@@ -121,7 +121,7 @@ fn a_rule_set_with_the_id_of_the_shipped_one_does_not_take_its_place() {
     assert!(server.log().contains("another rule set with its id"));
     let ready = reqwest::blocking::get(server.control("/readyz?verbose"));
     let ready = ready.unwrap().text().unwrap();
-    assert!(ready.contains("default@2"), "{ready}");
+    assert!(ready.contains("default@3"), "{ready}");
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! `cupel ruleset`: rule sets of one's own, checked and compared before anything is judged by them,
 //! kept by a server, and made live.
 
+mod diff;
+
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -15,7 +18,7 @@ use super::ask::{Ask, Pages};
 use super::connection::Request;
 use super::files::Source;
 use super::lines::Lines;
-use super::sheet::{Column, Form, Sheet, column};
+use super::sheet::{Column, Form, column};
 
 /// Check and compare rule sets; keep them, and choose the live one
 #[derive(Debug, clap::Subcommand)]
@@ -27,7 +30,8 @@ pub(super) enum RulesetCommand {
         /// The rule set; `default` for the one that is shipped, - for standard input
         #[arg(value_name = "FILE")]
         which: String,
-        /// Print {"ruleset", "human_max", "machine_min", "window_seconds", "signals"} as JSON
+        /// Print {"ruleset", "human_max", "machine_min", "window_seconds", "windows", "own",
+        /// "signals"} as JSON
         #[arg(long)]
         json: bool,
     },
@@ -79,7 +83,7 @@ pub(super) enum RulesetCommand {
     /// Every hit that comes, and every one whose window closes, is judged by it; on all nodes.
     /// What is settled stays as it is until `cupel rejudge`, and every judgement names the rule set
     /// that made it. With `default` the one that is shipped is live again, and newer ones that come
-    /// with newer versions will be; `default@2` stays.
+    /// with newer versions will be; `default@3` stays.
     ///
     /// Example: cupel ruleset use own@1
     Use {
@@ -106,15 +110,6 @@ const COLUMNS: &[Column] = &[
 /// What a rule set says has no flag.
 const NAMED: &[(&str, &str)] = &[("/text", "FILE")];
 
-/// A value that differs.
-struct Change {
-    key: String,
-    /// Kind of hit; none for what holds for all.
-    kind: Option<HitKind>,
-    from: f64,
-    to: f64,
-}
-
 impl RulesetCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self {
@@ -127,7 +122,7 @@ impl RulesetCommand {
                 }
                 // One that is kept may be of an older version.
                 let [from, to] = [from, to].map(|which| read_by(&which, RuleSet::kept));
-                diff(&from?, &to?, json)
+                diff::print(&from?, &to?, json)
             }
             Self::List(ask) => {
                 Pages::of(&Request::get(["rulesets"]), "rulesets", None).print(&ask, COLUMNS)
@@ -210,6 +205,10 @@ fn check(rules: &RuleSet, as_json: bool) -> Result<(), Failure> {
         weights.any(|weight| weight != 0.0)
     });
     let counted = counts.count();
+    let own = |section: &str| {
+        let entries = rules.own().entries().iter();
+        entries.filter(|entry| entry.section == section).count()
+    };
     let mut lines = Lines::new();
     if as_json {
         lines.say(json!({
@@ -217,137 +216,21 @@ fn check(rules: &RuleSet, as_json: bool) -> Result<(), Failure> {
             "human_max": rules.human_max(),
             "machine_min": rules.machine_min(),
             "window_seconds": rules.window_seconds(),
+            "windows": rules.windows().seconds().collect::<BTreeMap<_, _>>(),
+            "own": {"networks": own("networks"), "agents": own("agents")},
             "signals": {"all": SIGNALS.len(), "counted": counted},
         }));
     } else {
         let (human, machine) = (rules.human_max(), rules.machine_min());
         lines.say(format_args!(
             "{}: {counted} of {} signals count; a person's below {human}, a machine's from \
-             {machine} on; settled after {} s",
+             {machine} on; settled after {} s; own networks {}, own agents {}",
             rules.label(),
             SIGNALS.len(),
             rules.window_seconds(),
+            own("networks"),
+            own("agents"),
         ));
     }
     lines.finish()
-}
-
-fn diff(from: &RuleSet, to: &RuleSet, as_json: bool) -> Result<(), Failure> {
-    let changes = changes(from, to);
-    let mut lines = Lines::new();
-    if as_json {
-        let shown = |change: &Change| {
-            let kind = change.kind.map(HitKind::name);
-            json!({"key": change.key, "kind": kind, "from": change.from, "to": change.to})
-        };
-        let changes: Vec<Value> = changes.iter().map(shown).collect();
-        lines.say(json!({"from": from.label(), "to": to.label(), "changes": changes}));
-        return lines.finish();
-    }
-    if changes.is_empty() {
-        lines.say(format_args!(
-            "{} and {} judge alike",
-            from.label(),
-            to.label()
-        ));
-        return lines.finish();
-    }
-    lines.say(format_args!("from {} to {}", from.label(), to.label()));
-    let mut sheet = Sheet::new([
-        ("KEY", Form::Text),
-        ("KIND", Form::Text),
-        ("FROM", Form::Number),
-        ("TO", Form::Number),
-    ]);
-    for change in changes {
-        sheet.row(vec![
-            change.key,
-            change.kind.map_or("all", HitKind::name).to_owned(),
-            change.from.to_string(),
-            change.to.to_string(),
-        ]);
-    }
-    sheet.print(&mut lines);
-    lines.finish()
-}
-
-/// What differs, in the order of the file; a value that differs alike for every kind once.
-fn changes(from: &RuleSet, to: &RuleSet) -> Vec<Change> {
-    let of = |rules: &RuleSet| {
-        let window = f64::from(rules.window_seconds());
-        [rules.human_max(), rules.machine_min(), window]
-    };
-    let keys = ["human_max", "machine_min", "window_seconds"];
-    let both = of(from).into_iter().zip(of(to));
-    let mut all: Vec<_> = keys
-        .into_iter()
-        .zip(both)
-        .map(|(key, (from, to))| Change {
-            key: key.to_owned(),
-            kind: None,
-            from,
-            to,
-        })
-        .collect();
-    all.extend(per_kind("prior", |kind| (from.prior(kind), to.prior(kind))));
-    for signal in SIGNALS {
-        let weights = |kind| (from.weight(kind, signal), to.weight(kind, signal));
-        all.extend(per_kind(signal.name, weights));
-    }
-    all.retain(|change| change.from.total_cmp(&change.to).is_ne());
-    all
-}
-
-fn per_kind(key: &str, values: impl Fn(HitKind) -> (f64, f64)) -> Vec<Change> {
-    let change = |kind: Option<HitKind>, (from, to)| Change {
-        key: key.to_owned(),
-        kind,
-        from,
-        to,
-    };
-    let first = values(HitKind::Open);
-    if HitKind::ALL.iter().all(|kind| values(*kind) == first) {
-        return vec![change(None, first)];
-    }
-    let kinds = HitKind::ALL.iter();
-    kinds
-        .map(|kind| change(Some(*kind), values(*kind)))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_differs_is_named_once_by_key_and_kind() {
-        let one = shipped().unwrap();
-        let text = one
-            .text()
-            .replace("human_max = 50.0", "human_max = 45.0")
-            .replace("\"ua.headless\" = 6.0", "\"ua.headless\" = 5.0")
-            .replace(
-                "\"ua.empty\" = { open = 2.5, click = 5.0 }",
-                "\"ua.empty\" = { open = 2.5, click = 4.0 }",
-            );
-        let other = RuleSet::parse(&text).unwrap();
-        let said: Vec<_> = changes(&one, &other)
-            .into_iter()
-            .map(|it| (it.key, it.kind.map(HitKind::name), it.from, it.to))
-            .collect();
-        let of = |key: &str, kind, from, to| (key.to_owned(), kind, from, to);
-        let empty = |kind| of("ua.empty", Some(kind), 5.0, 4.0);
-        assert_eq!(
-            said,
-            [
-                of("human_max", None, 50.0, 45.0),
-                of("ua.headless", None, 6.0, 5.0),
-                empty("click"),
-                empty("page"),
-                empty("press"),
-                empty("unsubscribe"),
-            ]
-        );
-        assert!(changes(&one, &one).is_empty());
-    }
 }
