@@ -140,6 +140,7 @@ fn observed<'h>(
         token: TokenState::Valid,
         honeypot: false,
         one_click: false,
+        passed: false,
     }
 }
 

@@ -30,7 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("resolve", &["domain", "whole_file"]),
     ("journal", &["domain"]),
     ("store", &["domain", "journal"]),
-    ("stats", &["domain", "store"]),
+    ("stats", &["domain", "judge", "store"]),
     (
         "settle",
         &["domain", "journal", "judge", "store", "whole_file"],
@@ -69,6 +69,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "resolve",
             "settle",
             "shutdown",
+            "stats",
             "store",
             "telemetry",
             "web",

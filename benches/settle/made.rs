@@ -175,6 +175,7 @@ impl Maker {
             token: TokenState::Valid,
             honeypot: false,
             one_click: false,
+            passed: false,
         });
         let message = visit.message();
         let recipient = RecipientKey::from_bytes([visit.number as u8 | 1; 10]);

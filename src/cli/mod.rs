@@ -7,6 +7,7 @@
 
 mod ask;
 mod backup;
+mod calibrate;
 mod campaign;
 mod completions;
 mod config;
@@ -108,6 +109,7 @@ enum Command {
     /// List what was judged again; stop one
     #[command(visible_alias = "rejudgement")]
     Rejudgements(rejudge::Rejudgements),
+    Calibrate(calibrate::Calibrate),
     Eval(eval::Eval),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
@@ -157,6 +159,7 @@ pub fn run() -> ExitCode {
         Command::Health(command) => command.run(),
         Command::Judge(command) => command.run(),
         Command::Ruleset(command) => command.run(),
+        Command::Calibrate(command) => command.run(),
         Command::Rejudge(command) => command.run(),
         Command::Rejudgements(command) => command.run(),
         Command::Eval(command) => command.run(),

@@ -52,7 +52,7 @@ coded_enum! {
 ///
 /// They are all that a judgement reads besides the kind of hit, so a stored hit can be judged
 /// again, with any rule set, without its request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Facts(u64);
 
 impl Facts {

@@ -40,6 +40,15 @@ impl Micros {
         Self(self.0 - self.0.rem_euclid(CELL_MICROS))
     }
 
+    /// Start of the week that this point lies in: Monday at midnight, UTC.
+    #[must_use]
+    pub const fn week(self) -> Self {
+        const WEEK_MICROS: i64 = 7 * 86_400 * 1_000_000;
+        // The epoch was a Thursday.
+        const FIRST_MONDAY: i64 = 4 * 86_400 * 1_000_000;
+        Self(self.0 - (self.0 - FIRST_MONDAY).rem_euclid(WEEK_MICROS))
+    }
+
     /// Whole days since the epoch, UTC.
     #[must_use]
     pub const fn day(self) -> i64 {
@@ -78,5 +87,22 @@ impl<'de> serde::Deserialize<'de> for Micros {
                 "{text:?} is not a time such as 2026-11-21T12:00:00Z"
             ))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_week_begins_on_monday() {
+        let at = |text: &str| Micros::parse(text).unwrap();
+        let monday = at("2026-11-23T00:00:00Z");
+        assert_eq!(monday.week(), monday);
+        assert_eq!(at("2026-11-29T23:59:59.999999Z").week(), monday);
+        assert_eq!(
+            at("1969-12-31T00:00:00Z").week(),
+            at("1969-12-29T00:00:00Z")
+        );
     }
 }

@@ -372,3 +372,31 @@ fn how_fast_is_too_fast_stands_in_the_rule_set() {
     let slower = text.replace("rapid_seconds = 5", "rapid_seconds = 9");
     assert_eq!(added(&slower), ["near.rapid"]);
 }
+
+#[test]
+fn whoever_presses_and_does_not_hurry_is_taken_for_a_person() {
+    let press = |seconds, source| Neighbour {
+        kind: HitKind::Press,
+        ..hit(seconds, 1, source).with("press.passed")
+    };
+    let pressed = |company: &[Neighbour]| added(company).contains(&"near.pressed");
+    let (page, button) = (hit(3_600.0, 1, HOME), press(3_605.0, HOME));
+    assert!(pressed(&[page, button]) && pressed(&[button, page]));
+    assert!(pressed(&[open(3_000.0, HOME), page, button]));
+    assert!(!pressed(&[page, press(3_605.0, CLOUD)]), "somebody else");
+    let refused = Neighbour {
+        kind: HitKind::Press,
+        ..hit(3_605.0, 1, HOME)
+    };
+    assert!(!pressed(&[page, refused]));
+    let marked = hit(3_590.0, 2, HOME).with("ua.library");
+    assert!(!pressed(&[page, button, marked]), "a machine is there");
+    let hurries: Vec<_> = (1..=3).map(|link| hit(3_604.0, link, HOME)).collect();
+    assert!(!pressed(&[&[page, button][..], &hurries].concat()));
+    let sweep = |links: u32| {
+        let slow = (1..=links).map(|link| hit(3_300.0 + 40.0 * f64::from(link), link, HOME));
+        [page, button].into_iter().chain(slow).collect::<Vec<_>>()
+    };
+    assert!(pressed(&sweep(4)), "of eight");
+    assert!(!pressed(&sweep(5)), "most of eight");
+}

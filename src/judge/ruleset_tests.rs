@@ -69,12 +69,12 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "[networks]",
         "[networks]\nhome = []",
-        "line 100, home: no such list; there are email_security, ",
+        "line 102, home: no such list; there are email_security, ",
     ),
     (
         "[networks]",
         "[networks]\ncdn = [\n\"192.0.2.1/24\"]",
-        "line 101, 192.0.2.1/24: 192.0.2.1/24 has host bits",
+        "line 103, 192.0.2.1/24: 192.0.2.1/24 has host bits",
     ),
     (
         "[networks]",

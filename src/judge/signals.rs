@@ -8,7 +8,7 @@
 //!
 //! **Bits are for ever.** They are stored in the journal and the database. A signal that is
 //! given up keeps its bit, which is never given to another; one whose meaning changes gets a new
-//! bit and a new name. Bits 0 to 47 are observed in the request, 48 to 63 are settled.
+//! bit and a new name. Bits 0 to 43 are observed in the request, 44 to 63 are settled.
 
 use super::agent::AgentFacts;
 use super::around::Around;
@@ -42,6 +42,8 @@ pub struct Observed<'a> {
     pub honeypot: bool,
     /// Whether this is an RFC 8058 one-click unsubscribe.
     pub one_click: bool,
+    /// Whether this is a press that passed every check.
+    pub passed: bool,
 }
 
 /// One piece of evidence.
@@ -140,9 +142,13 @@ pub(super) const METHOD_OTHER: u8 = 39;
 pub(super) const ONE_CLICK: u8 = 40;
 pub(super) const DAMAGED_TOKEN: u8 = 41;
 pub(super) const HONEYPOT: u8 = 42;
+pub(super) const PRESS_PASSED: u8 = 43;
+pub(super) const PRESSED: u8 = 44;
+pub(super) const ALL_LINKS: u8 = 56;
+pub(super) const MARKED_SOURCE: u8 = 58;
 
 /// Bits of the settled signals: what a new settling decides afresh.
-pub(super) const SETTLED: u64 = !0 << 48;
+pub(super) const SETTLED: u64 = !0 << PRESSED;
 
 /// Every signal, in order of its bit. The bits left out are free.
 pub const SIGNALS: &[Signal] = {
@@ -263,6 +269,8 @@ pub const SIGNALS: &[Signal] = {
             request::damaged_token,
         ),
         seen(HONEYPOT, "token.honeypot", Token, request::honeypot),
+        seen(PRESS_PASSED, "press.passed", Person, request::press_passed),
+        settled(PRESSED, "near.pressed", Person, neighbours::pressed),
         settled(48, "time.before_accept", Timing, timing::before_accept),
         settled(49, "time.at_accept", Timing, timing::at_accept),
         settled(50, "time.window", Timing, timing::window),
@@ -271,7 +279,12 @@ pub const SIGNALS: &[Signal] = {
         settled(53, "near.rapid", Neighbours, neighbours::rapid),
         settled(54, "near.cloud_pair", Neighbours, neighbours::cloud_pair),
         settled(55, "near.most_links", Neighbours, neighbours::most_links),
-        settled(56, "near.all_links", Neighbours, neighbours::all_links),
+        settled(
+            ALL_LINKS,
+            "near.all_links",
+            Neighbours,
+            neighbours::all_links,
+        ),
         settled(
             57,
             "near.changing_headers",
@@ -279,7 +292,7 @@ pub const SIGNALS: &[Signal] = {
             neighbours::changing_headers,
         ),
         settled(
-            58,
+            MARKED_SOURCE,
             "near.marked_source",
             Neighbours,
             neighbours::marked_source,

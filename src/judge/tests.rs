@@ -87,6 +87,7 @@ impl Hit {
             token: TokenState::Valid,
             honeypot: false,
             one_click: self.one_click,
+            passed: false,
         })
     }
 

@@ -17,6 +17,9 @@ use super::company::{self, Scene};
 use super::totals::{Counting, Totals};
 use super::{Progress, States};
 
+/// Facts of a hit, and what is said on them.
+type Judgement = (Facts, Verdict);
+
 /// What a round judges by.
 pub(super) struct Round<'a> {
     pub(super) rules: &'a RuleSet,
@@ -113,7 +116,9 @@ impl<'a> Fold<'a> {
                 new.push(self.out.hits.len());
             }
         }
-        self.count(&Counting::of(&stored.hit), stored.hit.verdict.class, 1);
+        let counting = Counting::of(&stored.hit);
+        self.count(&counting, stored.hit.verdict.class, 1);
+        self.totals.count_evidence(&counting, stored.hit.facts, 1);
         self.progress.written += 1;
         self.out.hits.push((edge, stored));
     }
@@ -131,7 +136,7 @@ impl<'a> Fold<'a> {
             let hit = stored.hit;
             let verdict = judge::judge(self.round.rules, hit.kind, hit.facts);
             if verdict != hit.verdict {
-                let before = hit.verdict.class;
+                let before = (hit.facts, hit.verdict);
                 self.revise(&Counting::of(&hit), place, before, (hit.facts, verdict));
             }
             return;
@@ -146,7 +151,7 @@ impl<'a> Fold<'a> {
         let scene = self.round.scene(id, state);
         let now = scene.judge_left_out(&stored, &company::of(state));
         if now != (stored.hit.facts, stored.hit.verdict) {
-            let before = stored.hit.verdict.class;
+            let before = (stored.hit.facts, stored.hit.verdict);
             self.revise(&Counting::of(&stored.hit), place, before, now);
         }
     }
@@ -162,7 +167,8 @@ impl<'a> Fold<'a> {
             }
         }
         let counting = Counting::of_judged(hit);
-        self.revise(&counting, hit.place, hit.class, (facts, verdict));
+        self.recount(&counting, hit.class, verdict.class);
+        self.put(&counting, hit.place, (facts, verdict));
     }
 
     /// Judges hits that are new, and those whose windows have closed, of every message that there
@@ -177,13 +183,14 @@ impl<'a> Fold<'a> {
             let closed = self.judge_closed(&scene, &mut state);
             self.states.insert(id, state);
             for (counting, before, now) in begun {
-                self.recount(&counting, before, now);
+                self.recount(&counting, before.1.class, now.1.class);
+                self.weigh_again(&counting, before.0, now.0);
             }
             for (before, now) in closed {
                 let counting = Counting::of_recent(id, &before);
                 self.progress.reopened += u64::from(before.seen.at <= self.round.settled_before);
                 let place = (before.edge, before.sequence);
-                self.revise(&counting, place, before.verdict.class, now);
+                self.revise(&counting, place, (before.seen.facts, before.verdict), now);
                 self.touched.insert(id);
             }
         }
@@ -195,7 +202,7 @@ impl<'a> Fold<'a> {
         &self,
         scene: &Scene<'_>,
         state: &mut MessageState,
-    ) -> Vec<(Recent, (Facts, Verdict))> {
+    ) -> Vec<(Recent, Judgement)> {
         let company = company::of(state);
         let mut changed = Vec::new();
         for recent in &mut state.recent {
@@ -226,7 +233,7 @@ impl<'a> Fold<'a> {
         new: &[usize],
         scene: &Scene<'_>,
         state: &mut MessageState,
-    ) -> Vec<(Counting, Class, Class)> {
+    ) -> Vec<(Counting, Judgement, Judgement)> {
         let company = company::of(state);
         let mut recounted = Vec::new();
         for place in new {
@@ -243,25 +250,36 @@ impl<'a> Fold<'a> {
             if let Some(recent) = remembered {
                 (recent.seen.facts, recent.verdict) = (facts, verdict);
             }
-            let before = std::mem::replace(&mut stored.hit.verdict, verdict);
-            stored.hit.facts = facts;
+            let before = (stored.hit.facts, stored.hit.verdict);
+            (stored.hit.facts, stored.hit.verdict) = (facts, verdict);
             stored.hit.ruleset = self.round.rules.id();
-            if before.class != verdict.class {
-                recounted.push((Counting::of(&stored.hit), before.class, verdict.class));
+            if before != (facts, verdict) {
+                recounted.push((Counting::of(&stored.hit), before, (facts, verdict)));
             }
         }
         recounted
     }
 
-    /// Puts a judgement in the place of another, of the hit of this edge and sequence.
+    /// Puts a judgement in the place of another, of the hit at this place.
     fn revise(
         &mut self,
         counting: &Counting,
-        (edge, sequence): (i64, u64),
-        before: Class,
-        (facts, verdict): (Facts, Verdict),
+        place: (i64, u64),
+        before: Judgement,
+        now: Judgement,
     ) {
-        self.recount(counting, before, verdict.class);
+        self.recount(counting, before.1.class, now.1.class);
+        self.weigh_again(counting, before.0, now.0);
+        self.put(counting, place, now);
+    }
+
+    /// Writes a judgement over the one that the hit of this edge and sequence has.
+    fn put(
+        &mut self,
+        counting: &Counting,
+        (edge, sequence): (i64, u64),
+        (facts, verdict): Judgement,
+    ) {
         self.progress.revised += 1;
         self.out.revisions.push(Revision {
             edge,
@@ -278,6 +296,13 @@ impl<'a> Fold<'a> {
         if now != before {
             self.count(counting, before, -1);
             self.count(counting, now, 1);
+        }
+    }
+
+    fn weigh_again(&mut self, counting: &Counting, before: Facts, now: Facts) {
+        if now != before {
+            self.totals.count_evidence(counting, before, -1);
+            self.totals.count_evidence(counting, now, 1);
         }
     }
 

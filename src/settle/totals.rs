@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::domain::hit::{HitKind, Method};
-use crate::domain::judgement::{Class, RuleSetId};
+use crate::domain::judgement::{Class, Facts, RuleSetId};
 use crate::domain::message::MessageId;
 use crate::domain::record::Hit;
 use crate::domain::time::Micros;
-use crate::store::{Ingest, JudgedHit, MessageState, Recent, StoredSums, SumKey, UniqueKey};
+use crate::judge;
+use crate::store::{
+    EvidenceKey, Ingest, JudgedHit, MessageState, Recent, StoredSums, SumKey, UniqueKey,
+};
 
 /// A hit as sums and uniques see it.
 pub(super) struct Counting {
@@ -59,6 +62,7 @@ impl Counting {
 pub(super) struct Totals {
     sums: BTreeMap<SumKey, StoredSums>,
     uniques: BTreeMap<UniqueKey, (i64, i64)>,
+    evidence: BTreeMap<EvidenceKey, i64>,
 }
 
 impl Totals {
@@ -113,12 +117,26 @@ impl Totals {
         }
     }
 
+    /// Counts a hit in, or (`by` = -1) out, where its facts say whose it is.
+    pub(super) fn count_evidence(&mut self, hit: &Counting, facts: Facts, by: i64) {
+        if judge::is_evident(facts) {
+            let key = EvidenceKey {
+                week: hit.at.week(),
+                kind: hit.kind,
+                facts,
+            };
+            *self.evidence.entry(key).or_default() += by;
+        }
+    }
+
     /// Puts what changed among what is written.
     pub(super) fn write(self, out: &mut Ingest) {
         let moved = |(_, sums): &(SumKey, StoredSums)| *sums != StoredSums::default();
         let changed = |(_, by): &(UniqueKey, (i64, i64))| *by != (0, 0);
         out.sums = self.sums.into_iter().filter(moved).collect();
         out.uniques = self.uniques.into_iter().filter(changed).collect();
+        let counted = self.evidence.into_iter();
+        out.evidence = counted.filter(|(_, by)| *by != 0).collect();
     }
 }
 

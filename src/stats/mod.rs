@@ -4,6 +4,9 @@
 //! "anonymous" those of the total without a message. Raw and human stand side by side; human is
 //! the part of classes `human` and `proxied`.
 
+mod calibration;
+mod share;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -12,6 +15,9 @@ use crate::domain::hit::{HitKind, Method};
 use crate::domain::judgement::{Class, RuleSetId};
 use crate::domain::time::Micros;
 use crate::store::{LinkRow, Store, StoreError, SumRow, UniqueRow};
+
+pub use calibration::{Calibration, calibration};
+pub use share::{Estimate, percent, wilson};
 
 /// One counter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

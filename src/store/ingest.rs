@@ -15,6 +15,7 @@ use crate::journal::EdgeId;
 use super::connections::Pool;
 use super::edges::Position;
 use super::events::StoredHit;
+use super::evidence::EvidenceKey;
 use super::inbox::Arrival;
 use super::messages::MessageState;
 use super::rejudgements::Rejudged;
@@ -137,6 +138,8 @@ pub struct Ingest {
     pub sums: Vec<(SumKey, StoredSums)>,
     /// Changes of unique counts: raw, human.
     pub uniques: Vec<(UniqueKey, (i64, i64))>,
+    /// Changes of what speaks for or against judgements.
+    pub evidence: Vec<(EvidenceKey, i64)>,
     /// How far history is judged again.
     pub rejudged: Option<Rejudged>,
 }

@@ -307,6 +307,17 @@ pub(super) const TABLES: &[Table] = &[
         number_on: None,
     },
     Table {
+        name: "evidence",
+        columns: &[
+            ("week", Int8),
+            ("facts", Int8),
+            ("hits", Int8),
+            ("kind", Int2),
+        ],
+        key: &[0, 3, 1],
+        number_on: None,
+    },
+    Table {
         name: "uniques",
         columns: &[
             ("campaign", Int8),

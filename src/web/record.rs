@@ -159,6 +159,7 @@ pub(super) fn judged(worker: &Worker, seen: &Seen<'_>, asked: &Asked) -> Option<
         token: asked.token,
         honeypot: asked.honeypot,
         one_click: asked.via == Some(Via::OneClick) && asked.answer == Answer::Acted,
+        passed: asked.kind == HitKind::Press && asked.answer == Answer::Acted,
     };
     let facts = judge::observe(&observed);
     let verdict = judge::judge(rules, asked.kind, facts);

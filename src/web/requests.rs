@@ -48,6 +48,7 @@ const ROUTES: &[&str] = &[
     "/api/v1/rejudgements",
     "/api/v1/rejudgements/{id}",
     "/api/v1/rejudgements/{id}/stop",
+    "/api/v1/calibration",
     "/api/v1/config",
     "/api/v1/config/reload",
     "/api/v1/probes",

@@ -46,6 +46,7 @@ const CALLS: &[(&str, &str)] = &[
     ("GET /rejudgements", "rejudgements list"),
     ("GET /rejudgements/{id}", "rejudgements show"),
     ("POST /rejudgements/{id}/stop", "rejudgements stop"),
+    ("GET /calibration", "calibrate"),
     ("GET /config", "config show"),
     ("POST /config/reload", "config reload"),
     ("POST /probes", "doctor"),

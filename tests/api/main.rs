@@ -18,6 +18,7 @@ mod harness;
 mod acme;
 mod backup;
 mod bad_input;
+mod calibration;
 mod campaigns;
 mod cluster;
 mod commands;

@@ -34,6 +34,7 @@ fn judging_at_the_edge_allocates_nothing() {
                 token: TokenState::Valid,
                 honeypot: false,
                 one_click: false,
+                passed: false,
             });
             judge(&rules, HitKind::Click, facts)
         };

@@ -195,6 +195,7 @@ fn verdict(agents: &Agents, rules: &RuleSet, kind: HitKind, captured: &Captured)
         token: TokenState::Valid,
         honeypot: false,
         one_click: false,
+        passed: false,
     });
     judge(rules, kind, facts)
 }

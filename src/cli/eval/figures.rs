@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// 95 % of a normal distribution lie within so many standard deviations.
-const Z: f64 = 1.96;
+use crate::stats::{Estimate, percent, wilson};
+
 /// Resamples of the bootstrap.
 const RESAMPLES: usize = 1_000;
 /// Makes them the same each time.
@@ -52,40 +52,6 @@ impl Counts {
     fn error_percent(&self) -> Option<f64> {
         Some(percent(self.kept + self.leaked, self.humans)? - 100.0)
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of hits in a file")]
-fn percent(part: u64, of: u64) -> Option<f64> {
-    (of > 0).then(|| 100.0 * part as f64 / of as f64)
-}
-
-/// A share with the interval that it lies in with 95 %.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(super) struct Estimate {
-    pub(super) percent: f64,
-    pub(super) low: f64,
-    pub(super) high: f64,
-}
-
-impl std::fmt::Display for Estimate {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { percent, low, high } = self;
-        write!(out, "{percent:.2} % ({low:.2} to {high:.2})")
-    }
-}
-
-/// The interval of Wilson for a share; right also near 0 and 100 %.
-#[expect(clippy::cast_precision_loss, reason = "counts of hits in a file")]
-pub(super) fn wilson(part: u64, of: u64) -> Option<Estimate> {
-    let share = percent(part, of)? / 100.0;
-    let n = of as f64;
-    let middle = (share + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
-    let spread = Z / (1.0 + Z * Z / n) * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
-    Some(Estimate {
-        percent: 100.0 * share,
-        low: 100.0 * (middle - spread).max(0.0),
-        high: 100.0 * (middle + spread).min(1.0),
-    })
 }
 
 /// What hits of one kind come to.
@@ -145,22 +111,6 @@ pub(super) type Groups = BTreeMap<String, Counts>;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn wilson_is_as_in_the_books() {
-        // Newcombe 1998, table I: 81 of 263, and 0 of 20.
-        let one = wilson(81, 263).unwrap();
-        assert!(
-            (one.low - 25.53).abs() < 0.01 && (one.high - 36.62).abs() < 0.01,
-            "{one}"
-        );
-        let none = wilson(0, 20).unwrap();
-        assert!(
-            none.low == 0.0 && (none.high - 16.11).abs() < 0.01,
-            "{none}"
-        );
-        assert_eq!(wilson(0, 0), None);
-    }
 
     #[test]
     fn figures_are_of_people_s_hits() {

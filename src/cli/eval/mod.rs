@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::domain::hit::HitKind;
 use crate::judge::{self, RuleSet};
+use crate::stats::Estimate;
 
 use super::Failure;
 use super::judge::{Judged, Stream, signals};
@@ -192,7 +193,7 @@ impl Eval {
         ]);
         for (name, opens) in [("clicks", false), ("opens", true)] {
             let figures = figures(labelled, opens);
-            let shown = |estimate: Option<figures::Estimate>| {
+            let shown = |estimate: Option<Estimate>| {
                 estimate.map_or_else(|| "-".to_owned(), |estimate| estimate.to_string())
             };
             let humans = figures.counts.humans.to_string();

@@ -218,6 +218,8 @@ impl Replay {
             token,
             honeypot,
             one_click: false,
+            // What a stream says of a form that was sent, nobody has checked.
+            passed: false,
         });
         let judged = Hit {
             at: hit.at,

@@ -121,6 +121,11 @@ impl Around<'_> {
             && self.followed(micros).any(begins)
     }
 
+    /// How many links are most of the campaign's: six of ten, and at least three.
+    fn most(&self) -> usize {
+        self.links.saturating_mul(6).div_ceil(10).max(3) as usize
+    }
+
     /// How many links its source followed around this hit, up to `most`.
     fn swept(&self, most: u32) -> u32 {
         let shown = |hit: &&Neighbour| !hit.facts.has(bits::HONEYPOT);
@@ -168,9 +173,9 @@ pub(crate) fn cloud_pair(around: &Around<'_>) -> bool {
     is_of_machines(around.hit.facts) && around.is_in_burst(around.windows.at_once, 2)
 }
 
-/// Most of the campaign's links in one sweep: six of ten, and at least three.
+/// Most of the campaign's links in one sweep.
 pub(crate) fn most_links(around: &Around<'_>) -> bool {
-    let most = around.links.saturating_mul(6).div_ceil(10).max(3);
+    let most = u32::try_from(around.most()).unwrap_or(u32::MAX);
     around.links > 0 && around.swept(most) >= most && !all_links(around)
 }
 
@@ -274,6 +279,32 @@ pub(crate) fn open_of_scan(around: &Around<'_>) -> bool {
         && hit.asn != 0
         && is_of_machines(hit.facts)
         && around.near(around.windows.same_client).any(scan)
+}
+
+/// The source of this hit pressed a button of the message, passing every check, and neither swept
+/// its links nor hurried through them, and nothing marks it as a machine's.
+pub(crate) fn pressed(around: &Around<'_>) -> bool {
+    let own = |hit: &&Neighbour| same_source(hit, around.hit);
+    let calm = |press: &Neighbour| {
+        let there = Around {
+            hit: press,
+            ..*around
+        };
+        let links = |micros| there.followed(micros).map(|hit| hit.link);
+        let sweep = there.most();
+        distinct(links(around.windows.at_once), 3) < 3
+            && (around.links == 0 || distinct(links(around.windows.sweep), sweep) < sweep)
+    };
+    let presses = |hit: &Neighbour| hit.facts.has(bits::PRESS_PASSED) && calm(hit);
+    let mut all = around.company.iter().filter(own);
+    // The hit may be its own source where it is not among those that are remembered.
+    (presses(around.hit) || all.any(presses))
+        && !any(around.hit.facts, MARKS)
+        && !around
+            .company
+            .iter()
+            .filter(own)
+            .any(|hit| any(hit.facts, MARKS))
 }
 
 /// The message was opened in a mail client in the same network. Scanners load images with the agent

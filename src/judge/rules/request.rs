@@ -29,6 +29,11 @@ pub(crate) fn one_click(observed: &Observed) -> bool {
     observed.one_click
 }
 
+/// A press that passed every check. Some gateways press too.
+pub(crate) fn press_passed(observed: &Observed) -> bool {
+    observed.passed
+}
+
 /// The token is damaged: gateways try URLs with changed tokens.
 pub(crate) fn damaged_token(observed: &Observed) -> bool {
     observed.token == TokenState::Damaged

@@ -10,6 +10,7 @@ use crate::domain::hit::Method;
 use crate::domain::judgement::{Class, Facts};
 use crate::domain::network::NetworkFacts;
 use crate::judge;
+use crate::store::EvidenceKey;
 
 /// What a hit is made of: the time since the one before, message, link, network, agent, and what
 /// was observed.
@@ -22,7 +23,7 @@ fn made() -> impl Strategy<Value = Vec<Made>> {
         20 * SECOND..90 * SECOND,
         Just(3_600 * SECOND)
     ];
-    let one = (gap, 0..4_u32, 0..6_u32, 0..3_u8, 1..4_u64, 0..6_usize);
+    let one = (gap, 0..4_u32, 0..6_u32, 0..3_u8, 1..4_u64, 0..7_usize);
     prop::collection::vec(one, 1..40)
 }
 
@@ -35,6 +36,7 @@ fn hits(made: &[Made]) -> Vec<Hit> {
         by_name("token.honeypot").unwrap().fact(),
         by_name("net.hosting").unwrap().fact(),
         by_name("method.head").unwrap().fact(),
+        by_name("press.passed").unwrap().fact(),
     ];
     let mut at = Micros::new(START);
     let hit = |(n, (gap, of, link, network, agent, facts)): (usize, &Made)| {
@@ -92,7 +94,8 @@ impl Side {
         }
     }
 
-    /// Class of each hit in the end, sums and unique counts.
+    /// Class of each hit in the end, sums and unique counts. What is counted as evidence is in the
+    /// rows.
     async fn accounts(&self) -> (Vec<Class>, Vec<SumRow>, Vec<UniqueRow>) {
         let store = &store(&self.own).await;
         let all = EventFilter {
@@ -101,6 +104,18 @@ impl Side {
         };
         let events = store.events(&all).await.unwrap();
         assert!(events.iter().all(|stored| stored.settled));
+        let mut evident: BTreeMap<_, u64> = BTreeMap::new();
+        let in_rows = events.iter().filter(|it| judge::is_evident(it.hit.facts));
+        for StoredHit { hit, .. } in in_rows {
+            let key = EvidenceKey {
+                week: hit.at.week(),
+                kind: hit.kind,
+                facts: hit.facts,
+            };
+            *evident.entry(key).or_default() += 1;
+        }
+        let counted = store.evidence(Micros::default()).await.unwrap();
+        assert_eq!(counted.into_iter().collect::<BTreeMap<_, _>>(), evident);
         let classes = events.iter().map(|stored| stored.hit.verdict.class);
         let mut sums = store.sums(RuleSetId::LIVE, 1, None).await.unwrap();
         sums.retain(|row| row.hits != 0);

@@ -11,6 +11,7 @@ use crate::domain::record::Hit;
 use crate::domain::time::Micros;
 
 use super::super::events::StoredHit;
+use super::super::evidence::add_to_postgres as add_evidence;
 use super::super::inbox::{
     ACCEPTED, Arrival, Arrived, HIT, write_accepted, write_hit as hit_record,
 };
@@ -58,6 +59,7 @@ async fn write(writer: &PgPool, all: &Ingest) -> Result<(), StoreError> {
     upsert_messages(on, &all.messages).await?;
     add_sums(on, &all.sums).await?;
     add_uniques(on, &all.uniques).await?;
+    add_evidence(on, &all.evidence).await?;
     if let Some(rejudged) = &all.rejudged {
         rejudge(on, rejudged).await?;
     }

@@ -9,6 +9,7 @@ use crate::domain::message::MessageId;
 use crate::domain::time::Micros;
 
 use super::super::events::StoredHit;
+use super::super::evidence::add_to_sqlite as add_evidence;
 use super::super::ingest::{
     END_REJUDGEMENT, Ingest, MOVE_POSITION, Moved, REJUDGED, Revision, StoredSums, SumKey,
     UniqueKey, claimed, recipient,
@@ -51,6 +52,7 @@ pub(in crate::store) async fn ingest(writer: &SqlitePool, all: &Ingest) -> Resul
     for rows in all.uniques.chunks(ROWS_MAX) {
         add_uniques(&mut transaction, rows).await?;
     }
+    add_evidence(&mut transaction, &all.evidence).await?;
     if let Some(rejudged) = &all.rejudged {
         rejudge(&mut transaction, rejudged).await?;
     }

@@ -1,5 +1,6 @@
 //! `/api/v1`: every route on one page, and what they share.
 
+mod calibration;
 mod campaigns;
 mod config;
 mod events;
@@ -121,7 +122,8 @@ fn judging(routes: &mut web::ServiceConfig) {
                 .route(get().to(rejudgements::list)),
         )
         .service(at("/rejudgements/{id}").route(get().to(rejudgements::get)))
-        .service(at("/rejudgements/{id}/stop").route(post().to(rejudgements::stop)));
+        .service(at("/rejudgements/{id}/stop").route(post().to(rejudgements::stop)))
+        .service(at("/calibration").route(get().to(calibration::get)));
 }
 
 /// A path that answers methods it does not take.

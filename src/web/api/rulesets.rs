@@ -73,12 +73,11 @@ impl Kept {
 }
 
 /// One that this version can judge by.
-pub(super) fn readable(row: &RuleSetRow) -> Result<(), WebError> {
-    let read = RuleSet::kept(&row.text).map_err(|error| WebError::Conflict {
+pub(super) fn readable(row: &RuleSetRow) -> Result<RuleSet, WebError> {
+    RuleSet::kept(&row.text).map_err(|error| WebError::Conflict {
         pointer: String::new(),
         detail: format!("this version cannot read {}: {error}", label(row)),
-    });
-    read.map(drop)
+    })
 }
 
 /// Whether it came with this program.
