@@ -42,5 +42,5 @@ impl Around<'_> {
 }
 
 #[cfg(test)]
-#[path = "around_tests.rs"]
+#[path = "around_tests/mod.rs"]
 mod tests;

@@ -7,7 +7,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "\"ua.empty\"",
         "\"ua.emtpy\"",
-        "line 49, ua.emtpy: no such signal",
+        "line 50, ua.emtpy: no such signal",
     ),
     ("\"ua.headless\" = 6.0", "", "no weight for \"ua.headless\""),
     (
@@ -64,17 +64,17 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "sweep_seconds = 900",
         "sweep_seconds = 90000",
-        "line 26, sweep_seconds: more than a day",
+        "line 27, sweep_seconds: more than a day",
     ),
     (
         "[networks]",
         "[networks]\nhome = []",
-        "line 102, home: no such list; there are email_security, ",
+        "line 104, home: no such list; there are email_security, ",
     ),
     (
         "[networks]",
         "[networks]\ncdn = [\n\"192.0.2.1/24\"]",
-        "line 103, 192.0.2.1/24: 192.0.2.1/24 has host bits",
+        "line 105, 192.0.2.1/24: 192.0.2.1/24 has host bits",
     ),
     (
         "[networks]",

@@ -71,6 +71,8 @@ windows! {
     turns => "turns_seconds", 30;
     /// One client sends the same headers for so long.
     same_client => "same_client_seconds", 60;
+    /// Nobody follows twenty links in less.
+    flood => "flood_seconds", 60;
     /// A slow scanner goes through a mail in less.
     sweep => "sweep_seconds", 900;
 }

@@ -148,8 +148,11 @@ fn of_ten_thousand_hits_on_one_message_forty_eight_are_remembered() {
         *many == 9_952.0
     });
     let settled = || server.all_events("&limit=1000").last().cloned();
-    eventually("the last one's window", settled, |last| {
+    let last = eventually("the last one's window", settled, |last| {
         last.as_ref()
             .is_some_and(|last| last["judgement"]["stage"] == "settled")
     });
+    let last = last.unwrap();
+    assert!(names(&last).contains(&"near.flood"), "{last}");
+    assert!(!is_human(&last), "{last}");
 }

@@ -168,6 +168,26 @@ pub(crate) fn rapid(around: &Around<'_>) -> bool {
     around.is_in_burst(around.windows.rapid, 5)
 }
 
+/// Twenty links of the message in a minute, or one of them twenty times. What comes later from that
+/// source is the robot's too: only the first hits of a message are remembered.
+pub(crate) fn flood(around: &Around<'_>) -> bool {
+    const HITS: usize = 20;
+    let own = |other: &&Neighbour| follows(other) && same_source(other, around.hit);
+    let mut times = [0; 64];
+    let mut count = 0;
+    for (hit, place) in around.company.iter().filter(own).zip(&mut times) {
+        *place = hit.at.get();
+        count += 1;
+    }
+    let times = times.get_mut(..count).unwrap_or_default();
+    times.sort_unstable();
+    let quick = |stretch: &[i64]| match stretch {
+        [first, .., last] => last.saturating_sub(*first) <= around.windows.flood,
+        _ => false,
+    };
+    follows(around.hit) && times.windows(HITS).any(quick)
+}
+
 /// Two links at once, from a network where machines are common.
 pub(crate) fn cloud_pair(around: &Around<'_>) -> bool {
     is_of_machines(around.hit.facts) && around.is_in_burst(around.windows.at_once, 2)

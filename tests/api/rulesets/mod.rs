@@ -105,7 +105,7 @@ fn a_rule_set_is_kept_once_under_its_name_and_only_if_it_is_whole() {
     refused(&other, 409, "stern@1 is kept with another text");
     refused(&other.replace("stern", "default"), 409, "default names");
     let misspelt = stern(2).replace("\"ua.empty\"", "\"ua.emtpy\"");
-    refused(&misspelt, 422, "line 49, ua.emtpy: no such signal");
+    refused(&misspelt, 422, "line 50, ua.emtpy: no such signal");
     refused(&"#".repeat((1 << 20) + 1), 422, "more than 1 MiB");
     assert_eq!(add(&server, &stern(2)).0, 201);
     // Without a version it is the newest of that name.
