@@ -135,7 +135,9 @@ impl Connected {
         known: &RuleSets,
     ) -> Option<Chosen> {
         shards.retain(|shard, _| self.held.has(*shard));
-        if shards.is_empty() {
+        // What is in force is what is live: a use that has not ended its jobs yet is heeded here.
+        let in_force = rejudgement.mode == RejudgeMode::InForce;
+        if shards.is_empty() || (in_force && rejudgement.ruleset != known.live().id()) {
             return None;
         }
         let Some(rules) = known.of(rejudgement.ruleset) else {
