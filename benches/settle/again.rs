@@ -38,11 +38,13 @@ pub(crate) async fn rejudge(
         created_at: now,
     };
     store.keep_ruleset(&row).await?;
+    let before = store.live_ruleset().await?.map_or(0, |used| used.number);
+    ensure!(store.use_ruleset(row.id, false, before, now).await?);
     let known = RuleSets::new(strict, []);
     for mode in [RejudgeMode::DryRun, RejudgeMode::InForce] {
         let id = store.begin_rejudgement(row.id, mode, None, now).await?;
         let (began, before) = (Instant::now(), Cost::now(server));
-        while settler.rejudge(store, &known, now).await?.is_some() {}
+        while settler.rejudge(store, &known, 0, now).await?.is_some() {}
         let cost = Cost::now(server).since(before);
         let took = began.elapsed().as_secs_f64();
         let done = store.rejudgement(id).await?.unwrap();

@@ -107,7 +107,7 @@ pub(super) async fn settle_loop(
             let progress = round(&parts, &mut settler, &store, now).await?;
             let more = rejudging
                 .turn(&parts, &mut settler, &store, &progress)
-                .await?;
+                .await;
             let more = progress.more || more;
             Ok(Progress { more, ..progress })
         };

@@ -34,7 +34,7 @@ mod windows;
 pub use about::{about, holds};
 pub use agent::{AgentFacts, AgentKind, Agents};
 pub use around::Around;
-pub use evidence::{Evidence, is_evident};
+pub use evidence::{Evidence, evident, is_evident};
 pub use headers::Headers;
 pub use known_agents::KnownAgents;
 pub use known_rulesets::RuleSets;

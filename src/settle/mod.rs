@@ -22,7 +22,7 @@ mod rejudge;
 mod totals;
 mod window;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -135,6 +135,8 @@ pub struct Settler {
     connected: Option<Connected>,
     /// Since when other edges can be heard of through the store, by its clock.
     hears_since: Option<Micros>,
+    /// What is to be judged again by rule sets that are not known here, as was said.
+    rejudgements_unknown: BTreeSet<i64>,
 }
 
 impl Settler {
@@ -162,6 +164,7 @@ impl Settler {
             day_keys_said: None,
             connected: None,
             hears_since: None,
+            rejudgements_unknown: BTreeSet::new(),
         })
     }
 

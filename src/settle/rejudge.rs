@@ -1,7 +1,7 @@
 //! History judged again: settled hits, read in the order in which they stand, some at a time. What
 //! another rule set says of their facts is counted, and written where that is in force.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::domain::judgement::{Facts, RejudgeMode, Verdict};
@@ -10,7 +10,7 @@ use crate::domain::time::Micros;
 use crate::judge::{self, RuleSet, RuleSets};
 use crate::store::{
     HitPlace, Ingest, JudgedHit, OpenRejudgement, Part, Reclassed, Rejudged, RejudgedShard,
-    Rejudgement, Store,
+    Rejudgement, Store, StoreError,
 };
 
 use super::connected::Connected;
@@ -29,7 +29,8 @@ pub struct Rejudging {
 }
 
 impl Settler {
-    /// Judges some more of history again, if that is asked for.
+    /// Judges some more of history again, if that is asked for: as much as a round takes, halved
+    /// `less` times.
     ///
     /// # Errors
     /// Nothing was written; it goes on behind what was written before.
@@ -37,6 +38,7 @@ impl Settler {
         &mut self,
         store: &Store,
         known: &RuleSets,
+        less: u32,
         now: Micros,
     ) -> Result<Option<Rejudging>, SettleError> {
         let open = store.open_rejudgements().await?;
@@ -47,9 +49,16 @@ impl Settler {
         let mut done = None;
         let chosen = open
             .into_iter()
-            .find_map(|open| connected.chosen(open, known));
+            .find_map(|open| connected.chosen(open, known, &mut self.rejudgements_unknown));
         if let Some(chosen) = chosen.filter(|_| !connected.is_behind()) {
-            done = Some(self.go_over(&mut connected, store, &chosen, now).await?);
+            let some = (self.options.records_max >> less.min(31)).max(1);
+            let gone_over = self.go_over(&mut connected, store, (&chosen, some), now);
+            done = match gone_over.await {
+                Ok(done) => Some(done),
+                // Stopped meanwhile. What is known of messages was made ready for what is not done.
+                Err(SettleError::Store(StoreError::Ended)) => return Ok(None),
+                Err(error) => return Err(error),
+            };
         }
         self.connected = Some(connected);
         Ok(done)
@@ -59,12 +68,11 @@ impl Settler {
         &self,
         connected: &mut Connected,
         store: &Store,
-        chosen: &Chosen,
+        (chosen, some): (&Chosen, u32),
         now: Micros,
     ) -> Result<Rejudging, SettleError> {
         let from = chosen.shards.values().min().copied().unwrap_or_default();
         let campaign = chosen.rejudgement.campaign;
-        let some = self.options.records_max;
         let read = store.judged_hits(from, campaign, some).await?;
         let (last, to) = (!read.more, read.last.unwrap_or(from));
         let mut looked = Looked::default();
@@ -133,6 +141,7 @@ impl Connected {
         &self,
         (rejudgement, mut shards): OpenRejudgement,
         known: &RuleSets,
+        unknown: &mut BTreeSet<i64>,
     ) -> Option<Chosen> {
         shards.retain(|shard, _| self.held.has(*shard));
         // What is in force is what is live: a use that has not ended its jobs yet is heeded here.
@@ -142,10 +151,13 @@ impl Connected {
         }
         let Some(rules) = known.of(rejudgement.ruleset) else {
             let id = rejudgement.id;
-            tracing::warn!(
-                id,
-                "settle: cannot judge again by a rule set that is not known here"
-            );
+            // Looked at twice a second, and said once.
+            if unknown.insert(id) {
+                tracing::warn!(
+                    id,
+                    "settle: cannot judge again by a rule set that is not known here"
+                );
+            }
             return None;
         };
         Some(Chosen {

@@ -179,8 +179,9 @@ impl Moved {
 pub(super) const REJUDGED: &str = "UPDATE rejudged SET edge = $3, sequence = $4, hits = hits + $5,
         changed = changed + $6, done = $7
     WHERE rejudgement = $1 AND shard = $2";
-/// Who ends a rejudgement waits here for others who do.
-pub(super) const HOLD_REJUDGEMENT: &str = "UPDATE rejudgements SET mode = mode WHERE id = $1";
+/// Who ends a rejudgement waits here for others who do, and for those who change something for it.
+pub(super) const HOLD_REJUDGEMENT: &str =
+    "UPDATE rejudgements SET mode = mode WHERE id = $1 AND ended_at IS NULL";
 /// It is at its end with its last shard.
 pub(super) const END_REJUDGEMENT: &str = "UPDATE rejudgements SET ended_at = $2
     WHERE id = $1 AND ended_at IS NULL

@@ -122,7 +122,7 @@ impl Store {
             .push(")")
             .push(order)
             .push_bind(limit);
-        let rows = self.writer.all_in_the_end(query).await?;
+        let rows = self.writer.all(query).await?;
         let mut found = JudgedHits {
             more: u32::try_from(rows.len()) == Ok(limit),
             ..JudgedHits::default()

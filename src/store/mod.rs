@@ -117,6 +117,9 @@ pub enum StoreError {
     /// Somebody else settles what was to be settled: nothing was written.
     #[error("others have taken over what was to be settled; nothing was written")]
     LeaseLost,
+    /// What it was to be written for has come to its end: nothing was written.
+    #[error("what it was done for has ended; nothing was written")]
+    Ended,
     /// Something with this name or meaning is there already.
     #[error("{0} exists already")]
     Conflict(&'static str),

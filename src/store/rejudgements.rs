@@ -8,8 +8,10 @@ use crate::domain::judgement::{Class, RejudgeMode, RuleSetId};
 use crate::domain::shard::Shard;
 use crate::domain::time::Micros;
 
+use super::connections::Transaction;
 use super::ingest::sequence;
 use super::judged_hits::HitPlace;
+use super::rulesets::last_use;
 use super::sql::{Query, Row, Sql};
 use super::{Store, StoreError, narrow, unsigned};
 
@@ -78,6 +80,21 @@ pub struct Rejudged {
     pub at: Micros,
 }
 
+impl Rejudged {
+    /// Nothing is left to be looked at in these shards.
+    pub(super) fn is_last(&self) -> bool {
+        self.shards.iter().all(|shard| shard.done)
+    }
+
+    /// It is not at its end, and cannot come there before this is written.
+    pub(super) fn held(&self, rows: u64) -> Result<(), StoreError> {
+        match rows {
+            0 => Err(StoreError::Ended),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// How far a shard is.
 #[derive(Clone, Copy, Debug)]
 pub struct RejudgedShard {
@@ -109,7 +126,7 @@ impl Store {
     /// Asks for history to be judged again; whoever settles it does so. Returns its number.
     ///
     /// # Errors
-    /// The store is not available.
+    /// `Conflict` if it is to be in force, and another rule set is live; or not available.
     pub async fn begin_rejudgement(
         &self,
         ruleset: RuleSetId,
@@ -127,6 +144,10 @@ impl Store {
             VALUES ($1, $2, 0, 0, 0, 0, FALSE)",
         );
         let mut transaction = self.writer()?.begin().await?;
+        let in_force = mode == RejudgeMode::InForce;
+        if in_force && last_use(&mut transaction).await? != Some(ruleset) {
+            return Err(StoreError::Conflict("another rule set that is live"));
+        }
         let begin = Query::new(BEGIN)
             .bind(ruleset.0)
             .bind(mode.code())
@@ -150,25 +171,6 @@ impl Store {
             Sql::same("UPDATE rejudgements SET ended_at = coalesce(ended_at, $2) WHERE id = $1");
         let end = Query::new(SQL).bind(id).bind(now.get());
         Ok(self.writer()?.run(end).await? > 0)
-    }
-
-    /// Ends what is being judged again in force by any other rule set.
-    ///
-    /// # Errors
-    /// The store is not available.
-    pub async fn end_rejudgements_but(
-        &self,
-        live: RuleSetId,
-        now: Micros,
-    ) -> Result<(), StoreError> {
-        const SQL: Sql = Sql::same(
-            "UPDATE rejudgements SET ended_at = $1
-            WHERE ended_at IS NULL AND mode = $2 AND ruleset <> $3",
-        );
-        let mode = RejudgeMode::InForce.code();
-        let end = Query::new(SQL).bind(now.get()).bind(mode).bind(live.0);
-        self.writer()?.run(end).await?;
-        Ok(())
     }
 
     /// One rejudgement.
@@ -252,6 +254,15 @@ impl Store {
         };
         rows.iter().map(read).collect()
     }
+}
+
+/// Ends what is judged again in force: another rule set is live now.
+pub(super) async fn end_all_in_force(on: &mut Transaction, now: Micros) -> Result<(), StoreError> {
+    const SQL: Sql =
+        Sql::same("UPDATE rejudgements SET ended_at = $1 WHERE ended_at IS NULL AND mode = $2");
+    let mode = RejudgeMode::InForce.code();
+    on.run(Query::new(SQL).bind(now.get()).bind(mode)).await?;
+    Ok(())
 }
 
 const CAMPAIGNS: i64 = 1;

@@ -3,6 +3,8 @@
 use crate::domain::judgement::RuleSetId;
 use crate::domain::time::Micros;
 
+use super::connections::Transaction;
+use super::rejudgements::end_all_in_force;
 use super::sql::{Query, Row, Sql};
 use super::{Store, StoreError, narrow};
 
@@ -96,7 +98,7 @@ impl Store {
     }
 
     /// Makes another live, if the last use was the one of this number (0: none was); `false` if
-    /// there was another since.
+    /// there was another since. What others judge again in force is at its end.
     ///
     /// # Errors
     /// The store is not available.
@@ -111,10 +113,29 @@ impl Store {
             "INSERT INTO ruleset_uses (id, ruleset, at, shipped) VALUES ($1, $2, $3, $4)
             ON CONFLICT (id) DO NOTHING",
         );
+        let mut transaction = self.writer()?.begin().await?;
+        last_use(&mut transaction).await?;
         let query = Query::new(SQL).bind(after + 1).bind(id.0);
         let query = query.bind(now.get()).bind(shipped);
-        Ok(self.writer()?.run(query).await? > 0)
+        let used = transaction.run(query).await? > 0;
+        if used {
+            end_all_in_force(&mut transaction, now).await?;
+            transaction.commit().await?;
+        }
+        Ok(used)
     }
+}
+
+/// The rule set of the last use, which nobody else goes behind before this is done.
+pub(super) async fn last_use(on: &mut Transaction) -> Result<Option<RuleSetId>, StoreError> {
+    const HOLD: Sql =
+        Sql::same("UPDATE ruleset_uses SET at = at WHERE id = (SELECT max(id) FROM ruleset_uses)");
+    const LAST: Sql = Sql::same("SELECT ruleset FROM ruleset_uses ORDER BY id DESC LIMIT 1");
+    on.run(Query::new(HOLD)).await?;
+    // Who held it before has gone behind it since.
+    let row = on.optional(Query::new(LAST)).await?;
+    let id = row.map(|row| Ok::<_, StoreError>(RuleSetId(narrow(row.at(0)?, "rule set")?)));
+    id.transpose()
 }
 
 fn row(row: &Row) -> Result<RuleSetRow, StoreError> {

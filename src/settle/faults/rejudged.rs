@@ -28,6 +28,8 @@ async fn rejudged(strike: Option<Strike>) -> Accounts {
         created_at: now,
     };
     world.store.keep_ruleset(&row).await.unwrap();
+    let used = world.store.use_ruleset(row.id, false, 0, now).await;
+    assert!(used.unwrap(), "nothing was live");
     let begun = world
         .store
         .begin_rejudgement(row.id, RejudgeMode::InForce, None, now);
@@ -36,7 +38,7 @@ async fn rejudged(strike: Option<Strike>) -> Accounts {
     for turn in 1..TURNS_MAX {
         world.attempt(None, turn, now).await;
         let polls = world.let_happen(strike, turn).await;
-        let done = within(polls, world.settler.rejudge(&world.store, &known, now)).await;
+        let done = within(polls, world.settler.rejudge(&world.store, &known, 0, now)).await;
         world.befell(strike, done.is_none()).await;
         let now = world.store.rejudgement(id).await.unwrap().unwrap();
         if now.ended_at.is_some() {

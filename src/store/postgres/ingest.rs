@@ -24,7 +24,7 @@ use super::super::{StoreError, narrow, signed};
 use super::copy::Rows;
 use super::held::{Held, ask};
 use super::leases::next_turn;
-use super::rejudged::rejudge;
+use super::rejudged;
 
 /// Bytes of a hit in COPY, about.
 const HIT_BYTES: usize = 280;
@@ -51,6 +51,9 @@ async fn write(writer: &PgPool, all: &Ingest) -> Result<(), StoreError> {
     if let Some(lease) = &all.lease {
         next_turn(on, lease).await?;
     }
+    if let Some(rejudged) = &all.rejudged {
+        rejudged::hold(on, rejudged).await?;
+    }
     insert_texts(on, &all.texts).await?;
     copy_hits(on, &all.hits).await?;
     copy_acts(on, edge, &all.acts).await?;
@@ -61,7 +64,7 @@ async fn write(writer: &PgPool, all: &Ingest) -> Result<(), StoreError> {
     add_uniques(on, &all.uniques).await?;
     add_evidence(on, &all.evidence).await?;
     if let Some(rejudged) = &all.rejudged {
-        rejudge(on, rejudged).await?;
+        rejudged::rejudge(on, rejudged).await?;
     }
     Ok(held.commit().await?)
 }

@@ -6,6 +6,19 @@ use super::super::ingest::{END_REJUDGEMENT, HOLD_REJUDGEMENT, REJUDGED};
 use super::super::rejudgements::{Reclassed, Rejudged};
 use super::super::{StoreError, signed};
 
+/// Sees to it that a rejudgement does not end before this is written.
+pub(super) async fn hold(on: &mut PgConnection, all: &Rejudged) -> Result<(), StoreError> {
+    // Others may write for it at the same time. But of two who found that they are the last, the
+    // second is to see what the first did.
+    const SHARE: &str = "SELECT 1 FROM rejudgements WHERE id = $1 AND ended_at IS NULL FOR SHARE";
+    let sql = match all.is_last() {
+        true => HOLD_REJUDGEMENT,
+        false => SHARE,
+    };
+    let held = sqlx::query(sql).bind(all.id).execute(on).await?;
+    all.held(held.rows_affected())
+}
+
 pub(super) async fn rejudge(on: &mut PgConnection, all: &Rejudged) -> Result<(), StoreError> {
     const CLASSES: &str = "INSERT INTO rejudged_classes
             (rejudgement, part, of, kind, was, class, hits)
@@ -42,11 +55,7 @@ pub(super) async fn rejudge(on: &mut PgConnection, all: &Rejudged) -> Result<(),
             .execute(&mut *on)
             .await?;
     }
-    if all.shards.iter().all(|shard| shard.done) {
-        sqlx::query(HOLD_REJUDGEMENT)
-            .bind(all.id)
-            .execute(&mut *on)
-            .await?;
+    if all.is_last() {
         let end = sqlx::query(END_REJUDGEMENT).bind(all.id).bind(all.at.get());
         end.execute(on).await?;
     }

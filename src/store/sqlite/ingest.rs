@@ -11,8 +11,8 @@ use crate::domain::time::Micros;
 use super::super::events::StoredHit;
 use super::super::evidence::add_to_sqlite as add_evidence;
 use super::super::ingest::{
-    END_REJUDGEMENT, Ingest, MOVE_POSITION, Moved, REJUDGED, Revision, StoredSums, SumKey,
-    UniqueKey, claimed, recipient,
+    END_REJUDGEMENT, HOLD_REJUDGEMENT, Ingest, MOVE_POSITION, Moved, REJUDGED, Revision,
+    StoredSums, SumKey, UniqueKey, claimed, recipient,
 };
 use super::super::messages::MessageState;
 use super::super::rejudgements::Rejudged;
@@ -31,6 +31,11 @@ pub(in crate::store) async fn ingest(writer: &SqlitePool, all: &Ingest) -> Resul
     if commits_position_apart() {
         transaction.commit().await?;
         transaction = begin(writer).await?;
+    }
+    if let Some(rejudged) = &all.rejudged {
+        let hold = sqlx::query(HOLD_REJUDGEMENT).bind(rejudged.id);
+        let held = hold.execute(&mut *transaction).await?;
+        rejudged.held(held.rows_affected())?;
     }
     let edge = all.journal.map_or(0, |journal| journal.edge);
     insert_texts(&mut transaction, &all.texts).await?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::domain::judgement::{Class, RejudgeMode};
 use crate::judge::SIGNALS;
-use crate::store::{Part, Reclassed, Rejudgement};
+use crate::store::{Part, Reclassed, Rejudgement, StoreError};
 
 use super::super::Parts;
 use super::super::auth::{IsAdmin, MayRead};
@@ -71,28 +71,33 @@ pub(super) async fn create(
     let mode = match new.dry_run {
         true => RejudgeMode::DryRun,
         false if Some(row.id) == live => RejudgeMode::InForce,
-        false => {
-            let name = label(row);
-            let detail = format!(
-                "{name} is not live, and new hits would go on being judged by another: make it so \
-                with cupel ruleset use {name}, or ask for a dry run"
-            );
-            let pointer = "/ruleset".to_owned();
-            return Err(WebError::Conflict { pointer, detail });
-        }
+        false => return Err(not_live(&label(row))),
     };
     let campaign = match new.campaign {
         Some(number) => Some(existing(&parts, &number.to_string()).await?),
         None => None,
     };
-    let id = store
-        .begin_rejudgement(row.id, mode, campaign, parts.clock.now())
-        .await?;
+    let now = parts.clock.now();
+    let begun = store.begin_rejudgement(row.id, mode, campaign, now).await;
+    let id = begun.map_err(|error| match error {
+        StoreError::Conflict(_) => not_live(&label(row)),
+        error => error.into(),
+    })?;
     let begun = store.rejudgement(id).await?;
     let begun = begun.ok_or(WebError::NotFound("rejudgement"))?;
     Ok(HttpResponse::Accepted()
         .insert_header(("location", format!("/api/v1/rejudgements/{id}")))
         .json(shown(&kept, &begun)))
+}
+
+fn not_live(name: &str) -> WebError {
+    WebError::Conflict {
+        pointer: "/ruleset".to_owned(),
+        detail: format!(
+            "{name} is not live, and new hits would go on being judged by another: make it so with \
+            cupel ruleset use {name}, or ask for a dry run"
+        ),
+    }
 }
 
 /// What was judged again, the newest first.

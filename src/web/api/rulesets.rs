@@ -194,8 +194,6 @@ pub(super) async fn make_live(
         shipped,
     };
     put_live(&parts, &kept.rows, used);
-    // What was begun by another would go against this one.
-    store.end_rejudgements_but(row.id, now).await?;
     let now = Kept {
         live: Some(used),
         rows: kept.rows.clone(),

@@ -13,9 +13,12 @@ use crate::journal::{Accepted, Side};
 use crate::judge::{self, RuleSet};
 use crate::store::{Ingest, JudgedHit, MessageState, Recent, Revision, StoredHit};
 
+mod neighbours;
+
 use super::company::{self, Scene};
 use super::totals::{Counting, Totals};
 use super::{Progress, States};
+use neighbours::{News, news};
 
 /// Facts of a hit, and what is said on them.
 type Judgement = (Facts, Verdict);
@@ -49,9 +52,8 @@ pub(super) struct Fold<'a> {
     round: Round<'a>,
     states: States,
     touched: BTreeSet<MessageId>,
-    /// Messages with something new for the judgement of their hits, each with those that are new
-    /// to the store, by their places in `out`.
-    to_judge: BTreeMap<MessageId, Vec<usize>>,
+    /// Messages with something new for the judgement of their hits.
+    to_judge: BTreeMap<MessageId, News>,
     totals: Totals,
     out: Ingest,
     progress: Progress,
@@ -83,11 +85,11 @@ impl<'a> Fold<'a> {
     /// An acceptance, which anchors the times of its message's hits.
     pub(super) fn accept(&mut self, accepted: &Accepted) {
         let state = self.states.entry(accepted.message).or_default();
-        let earlier = state.accepted_at.is_none_or(|known| accepted.at < known);
-        if earlier {
+        let before = state.accepted_at;
+        if before.is_none_or(|known| accepted.at < known) {
             state.accepted_at = Some(accepted.at);
             self.touched.insert(accepted.message);
-            self.to_judge.entry(accepted.message).or_default();
+            news(&mut self.to_judge, accepted.message, before);
         }
     }
 
@@ -112,8 +114,8 @@ impl<'a> Fold<'a> {
             self.progress.forgotten += u64::from(!room);
             self.touched.insert(id);
             if stored.hit.level == PrivacyLevel::Individual {
-                let new = self.to_judge.entry(id).or_default();
-                new.push(self.out.hits.len());
+                let news = news(&mut self.to_judge, id, state.accepted_at);
+                news.hits.push(self.out.hits.len());
             }
         }
         let counting = Counting::of(&stored.hit);
@@ -144,7 +146,8 @@ impl<'a> Fold<'a> {
         let state = self.states.entry(id).or_default();
         let own = |recent: &Recent| (recent.edge, recent.sequence) == place;
         if state.recent.iter().any(own) {
-            self.to_judge.entry(id).or_default();
+            let news = news(&mut self.to_judge, id, state.accepted_at);
+            news.closing.insert(place);
             return;
         }
         // One of too many is judged once more, among those that there was room for.
@@ -169,95 +172,6 @@ impl<'a> Fold<'a> {
         let counting = Counting::of_judged(hit);
         self.recount(&counting, hit.class, verdict.class);
         self.put(&counting, hit.place, (facts, verdict));
-    }
-
-    /// Judges hits that are new, and those whose windows have closed, of every message that there
-    /// is something new of, among all that is known around them.
-    pub(super) fn judge(&mut self) {
-        for (id, new) in std::mem::take(&mut self.to_judge) {
-            let Some(mut state) = self.states.remove(&id) else {
-                continue;
-            };
-            let scene = self.round.scene(id, &state);
-            let begun = self.judge_new(&new, &scene, &mut state);
-            let closed = self.judge_closed(&scene, &mut state);
-            self.states.insert(id, state);
-            for (counting, before, now) in begun {
-                self.recount(&counting, before.1.class, now.1.class);
-                self.weigh_again(&counting, before.0, now.0);
-            }
-            for (before, now) in closed {
-                let counting = Counting::of_recent(id, &before);
-                self.progress.reopened += u64::from(before.seen.at <= self.round.settled_before);
-                let place = (before.edge, before.sequence);
-                self.revise(&counting, place, (before.seen.facts, before.verdict), now);
-                self.touched.insert(id);
-            }
-        }
-    }
-
-    /// Judges the hits of a message whose windows have closed; returns those of which something
-    /// else is to be said now, as they were.
-    fn judge_closed(
-        &self,
-        scene: &Scene<'_>,
-        state: &mut MessageState,
-    ) -> Vec<(Recent, Judgement)> {
-        let company = company::of(state);
-        let mut changed = Vec::new();
-        for recent in &mut state.recent {
-            if !(self.round.is_due)(recent.seen.at) {
-                continue;
-            }
-            let (facts, verdict) = scene.judge(&recent.seen, &company);
-            // Once settled, what is only a little likelier than before is left as it is; and so is
-            // what only another rule set says of the same facts.
-            let again = recent.seen.at <= self.round.settled_before;
-            let changes = match again {
-                true => facts != recent.seen.facts && verdict.class != recent.verdict.class,
-                false => (facts, verdict) != (recent.seen.facts, recent.verdict),
-            };
-            if changes {
-                changed.push((*recent, (facts, verdict)));
-                (recent.seen.facts, recent.verdict) = (facts, verdict);
-            }
-        }
-        changed
-    }
-
-    /// Judges hits of a message that are about to be written, before their windows close: most of
-    /// a sweep comes at once, and what is right from the start need not be changed. Returns what
-    /// was counted otherwise.
-    fn judge_new(
-        &mut self,
-        new: &[usize],
-        scene: &Scene<'_>,
-        state: &mut MessageState,
-    ) -> Vec<(Counting, Judgement, Judgement)> {
-        let company = company::of(state);
-        let mut recounted = Vec::new();
-        for place in new {
-            let Some((edge, stored)) = self.out.hits.get_mut(*place) else {
-                continue;
-            };
-            let order = (stored.hit.at, *edge, stored.sequence);
-            let found = state.recent.binary_search_by_key(&order, Recent::order);
-            let remembered = found.ok().and_then(|at| state.recent.get_mut(at));
-            let (facts, verdict) = match &remembered {
-                Some(recent) => scene.judge(&recent.seen, &company),
-                None => scene.judge_left_out(stored, &company),
-            };
-            if let Some(recent) = remembered {
-                (recent.seen.facts, recent.verdict) = (facts, verdict);
-            }
-            let before = (stored.hit.facts, stored.hit.verdict);
-            (stored.hit.facts, stored.hit.verdict) = (facts, verdict);
-            stored.hit.ruleset = self.round.rules.id();
-            if before != (facts, verdict) {
-                recounted.push((Counting::of(&stored.hit), before, (facts, verdict)));
-            }
-        }
-        recounted
     }
 
     /// Puts a judgement in the place of another, of the hit at this place.

@@ -1,0 +1,171 @@
+//! The hits of a message judged among each other: those that are new, those whose windows close,
+//! and those for which something new says something else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::judgement::Facts;
+use crate::domain::message::MessageId;
+use crate::domain::time::Micros;
+use crate::judge;
+use crate::store::{HitPlace, MessageState, Recent};
+
+use super::super::company::{self, Scene};
+use super::super::totals::Counting;
+use super::{Fold, Judgement};
+
+/// What is new of a message.
+#[derive(Default)]
+pub(super) struct News {
+    /// Hits that are new to the store, by their places among those that are written.
+    pub(super) hits: Vec<usize>,
+    /// Hits whose windows close now, where they stand.
+    pub(super) closing: BTreeSet<HitPlace>,
+    /// When it had been accepted, as far as was known before.
+    accepted_before: Option<Micros>,
+}
+
+/// What is new of a message, which had been accepted then before that.
+pub(super) fn news(
+    all: &mut BTreeMap<MessageId, News>,
+    id: MessageId,
+    accepted: Option<Micros>,
+) -> &mut News {
+    all.entry(id).or_insert_with(|| News {
+        accepted_before: accepted,
+        ..News::default()
+    })
+}
+
+/// Whether a judgement of a settled hit says anything else than the one before.
+fn matters(before: Judgement, now: Judgement) -> bool {
+    before.0 != now.0
+        && (before.1.class != now.1.class || judge::evident(before.0) != judge::evident(now.0))
+}
+
+impl Fold<'_> {
+    /// Judges hits that are new, and those whose windows have closed, of every message that there
+    /// is something new of, among all that is known around them.
+    pub(in super::super) fn judge(&mut self) {
+        for (id, news) in std::mem::take(&mut self.to_judge) {
+            let Some(mut state) = self.states.remove(&id) else {
+                continue;
+            };
+            let scene = self.round.scene(id, &state);
+            let begun = self.judge_new(&news.hits, &scene, &mut state);
+            let closed = self.judge_closed(&news, &scene, &mut state);
+            self.states.insert(id, state);
+            for (counting, before, now) in begun {
+                self.recount(&counting, before.1.class, now.1.class);
+                self.weigh_again(&counting, before.0, now.0);
+            }
+            for (before, now) in closed {
+                let counting = Counting::of_recent(id, &before);
+                let place = (before.edge, before.sequence);
+                let again = self.had_closed(&before, &news);
+                self.progress.reopened += u64::from(again);
+                self.revise(&counting, place, (before.seen.facts, before.verdict), now);
+                self.touched.insert(id);
+            }
+        }
+    }
+
+    /// Judges the hits of a message whose windows have closed; returns those of which something
+    /// else is to be said now, as they were.
+    fn judge_closed(
+        &self,
+        news: &News,
+        scene: &Scene<'_>,
+        state: &mut MessageState,
+    ) -> Vec<(Recent, Judgement)> {
+        let company = company::of(state);
+        let mut changed = Vec::new();
+        for recent in state
+            .recent
+            .iter()
+            .filter(|it| (self.round.is_due)(it.seen.at))
+        {
+            let now = scene.judge(&recent.seen, &company);
+            let own = (recent.seen.facts, recent.verdict);
+            let changes = match self.had_closed(recent, news) {
+                // Once settled, what is only a little likelier than before is left as it is. And so
+                // is what another rule set says, or its windows, of what was known before.
+                true => matters(own, now) && self.is_of(news, scene, state, (recent, now.0)),
+                false => own != now,
+            };
+            if changes {
+                changed.push((*recent, now));
+            }
+        }
+        for recent in &mut state.recent {
+            let now = changed
+                .iter()
+                .find(|(before, _)| before.order() == recent.order());
+            if let Some((_, now)) = now {
+                (recent.seen.facts, recent.verdict) = *now;
+            }
+        }
+        changed
+    }
+
+    /// Whether the window of a hit had closed before this round. Time alone does not say it: what
+    /// comes late, or out of order, is older than what has closed.
+    fn had_closed(&self, recent: &Recent, news: &News) -> bool {
+        let place = (recent.edge, recent.sequence);
+        recent.seen.at <= self.round.settled_before && !news.closing.contains(&place)
+    }
+
+    /// Whether a hit has these facts because of what is new of its message.
+    fn is_of(
+        &self,
+        news: &News,
+        scene: &Scene<'_>,
+        state: &MessageState,
+        (hit, facts): (&Recent, Facts),
+    ) -> bool {
+        let new = news.hits.iter().filter_map(|at| self.out.hits.get(*at));
+        let new: BTreeSet<_> = new.map(|(edge, new)| (*edge, new.sequence)).collect();
+        let known = state.recent.iter();
+        let known = known.filter(|it| !new.contains(&(it.edge, it.sequence)));
+        let company: Vec<_> = known.map(|it| it.seen).collect();
+        let before = Scene {
+            accepted_at: news.accepted_before,
+            ..*scene
+        };
+        before.judge(&hit.seen, &company).0 != facts
+    }
+
+    /// Judges hits of a message that are about to be written, before their windows close: most of
+    /// a sweep comes at once, and what is right from the start need not be changed. Returns what
+    /// was counted otherwise.
+    fn judge_new(
+        &mut self,
+        new: &[usize],
+        scene: &Scene<'_>,
+        state: &mut MessageState,
+    ) -> Vec<(Counting, Judgement, Judgement)> {
+        let company = company::of(state);
+        let mut recounted = Vec::new();
+        for place in new {
+            let Some((edge, stored)) = self.out.hits.get_mut(*place) else {
+                continue;
+            };
+            let order = (stored.hit.at, *edge, stored.sequence);
+            let found = state.recent.binary_search_by_key(&order, Recent::order);
+            let remembered = found.ok().and_then(|at| state.recent.get_mut(at));
+            let (facts, verdict) = match &remembered {
+                Some(recent) => scene.judge(&recent.seen, &company),
+                None => scene.judge_left_out(stored, &company),
+            };
+            if let Some(recent) = remembered {
+                (recent.seen.facts, recent.verdict) = (facts, verdict);
+            }
+            let before = (stored.hit.facts, stored.hit.verdict);
+            (stored.hit.facts, stored.hit.verdict) = (facts, verdict);
+            stored.hit.ruleset = self.round.rules.id();
+            if before != (facts, verdict) {
+                recounted.push((Counting::of(&stored.hit), before, (facts, verdict)));
+            }
+        }
+        recounted
+    }
+}
