@@ -8,7 +8,7 @@ use anyhow::ensure;
 use cupel::domain::campaign::{CampaignId, LinkKind, TenantId};
 use cupel::domain::destination::Destination;
 use cupel::domain::hit::HitKind;
-use cupel::domain::judgement::{Class, RuleSetId};
+use cupel::domain::judgement::{Class, Ledger};
 use cupel::domain::record::Target;
 use cupel::domain::time::Micros;
 use cupel::stats;
@@ -94,7 +94,7 @@ pub(crate) async fn check(store: &Store, id: u32) -> anyhow::Result<u64> {
         filter.after = Some((last.edge, last.sequence));
     }
     let mut stored = Totals::new();
-    for row in store.sums(RuleSetId::LIVE, id, None).await? {
+    for row in store.sums(Ledger::IN_FORCE, id, None).await? {
         *stored.entry((row.kind, row.link, row.class)).or_default() += row.hits;
     }
     // A class that everybody left stands there with 0.
@@ -105,7 +105,7 @@ pub(crate) async fn check(store: &Store, id: u32) -> anyhow::Result<u64> {
         (key, (count(raw), count(human)))
     });
     let counted: BTreeMap<_, _> = counted.collect();
-    let uniques = store.uniques(RuleSetId::LIVE, id).await?;
+    let uniques = store.uniques(Ledger::IN_FORCE, id).await?;
     let uniques = uniques
         .into_iter()
         .map(|row| ((row.kind, row.link), (row.raw, row.human)));

@@ -45,7 +45,19 @@ coded_enum! {
         DryRun = 1 => "dry-run",
         /// What changes is in force.
         InForce = 2 => "in-force",
+        /// What differs is counted beside what is in force, and goes on being counted.
+        Shadow = 3 => "shadow",
     }
+}
+
+/// Whose judgements are counted: those in force, or what those of a rule set in shadow differ by
+/// from them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ledger(pub u32);
+
+impl Ledger {
+    /// The judgements in force.
+    pub const IN_FORCE: Self = Self(0);
 }
 
 /// Facts about one hit, one bit each; the bits are numbered by `judge::SIGNALS`.
@@ -113,9 +125,6 @@ impl Score {
 pub struct RuleSetId(pub u16);
 
 impl RuleSetId {
-    /// Stands in sums for the judgement that is in force on each hit, whichever rule set made it.
-    pub const LIVE: Self = Self(0);
-
     /// The id of a rule set: the same on every edge without asking anybody. The store refuses
     /// two texts with one id.
     #[must_use]

@@ -14,6 +14,7 @@ use super::came::{Came, Written};
 use super::day_keys::DayKeys;
 use super::held::{Held, Leased};
 use super::known::Known;
+use super::shadows::Shadow;
 use super::window::{Due, Windows};
 use super::{Missing, SettleError, SettleOptions, micros};
 
@@ -25,6 +26,8 @@ pub(super) struct Connected {
     pub(super) windows: Windows,
     pub(super) known: Known,
     pub(super) settled_to: Micros,
+    /// Rule sets that are counted beside what is in force.
+    pub(super) shadows: Vec<Shadow>,
 }
 
 /// The journal of this process.
@@ -70,6 +73,7 @@ impl Connected {
             windows,
             known: Known::default(),
             settled_to,
+            shadows: Vec::new(),
         })
     }
 

@@ -95,7 +95,7 @@ impl Known {
 
 /// A scan leaves more in a state than a reader does.
 fn weight(state: &MessageState) -> usize {
-    2 + state.recent.len()
+    2 + state.recent.len() + state.shadows.len() / 4
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod held;
 mod known;
 mod offline;
 mod rejudge;
+mod shadows;
 mod totals;
 mod window;
 
@@ -27,6 +28,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::judgement::{Ledger, RuleSetId};
 use crate::domain::message::MessageId;
 use crate::domain::seal::Seal;
 use crate::domain::time::Micros;
@@ -137,6 +139,10 @@ pub struct Settler {
     hears_since: Option<Micros>,
     /// What is to be judged again by rule sets that are not known here, as was said.
     rejudgements_unknown: BTreeSet<i64>,
+    /// Rule sets in shadow, as they are kept in the store.
+    shadow_rules: HashMap<RuleSetId, Arc<RuleSet>>,
+    /// Those that were counted when it was last seen to that no others are.
+    shadows_known: Option<Vec<Ledger>>,
 }
 
 impl Settler {
@@ -165,6 +171,8 @@ impl Settler {
             connected: None,
             hears_since: None,
             rejudgements_unknown: BTreeSet::new(),
+            shadow_rules: HashMap::new(),
+            shadows_known: None,
         })
     }
 
@@ -260,14 +268,13 @@ impl Settler {
         let links = connected.known.links(store, &messages, now).await?;
         let states = connected.known.take(store, messages).await?;
 
-        let settled_to = [due.settled_to, came.oldest_unsettled()];
-        let settled_to = settled_to.into_iter().flatten().fold(until, Micros::min);
+        let open = [due.settled_to, came.oldest_unsettled()];
+        let settled_to = open.into_iter().flatten().fold(until, Micros::min);
         let settled_to = connected.settles_to(settled_to, now);
         let settled = due.hits.last().map(|(_, stored)| stored.sequence);
         let times = (settled_to, shipped_to);
         let moved = connected.moved(settled, times, self.options.waited_for);
         let moves = moved.from.sequence != moved.to.sequence;
-        let idle = !moves && settled.is_none() && came.rows.is_empty();
         let say = connected.is_to_say(&self.options, settled_to, now);
         let progress = Progress {
             records: came.records,
@@ -279,11 +286,11 @@ impl Settler {
             missing: connected.missing(),
             ..Progress::default()
         };
-        if idle && !say {
+        if !moves && settled.is_none() && came.rows.is_empty() && !say {
             return Ok(progress);
         }
-        let say_to = say.then_some(settled_to);
-        let lease = connected.lease(self.journal.edge(), &came, &due, say_to);
+        let said = say.then_some(settled_to);
+        let lease = connected.lease(self.journal.edge(), &came, &due, said);
         let written = came.written();
         let round = Round {
             rules: &self.rules,
@@ -291,6 +298,7 @@ impl Settler {
             is_due: &is_due,
             settled_before: connected.settled_to,
             now,
+            shadows: &connected.shadows,
         };
         let elsewhere = std::mem::take(&mut came.elsewhere);
         let fold = came.fold(Fold::new(round, states), due.hits);
@@ -333,7 +341,7 @@ impl Settler {
 
     /// Leases are renewed now and then; with others than before it begins anew.
     async fn renew(
-        &self,
+        &mut self,
         mut connected: Connected,
         store: &Store,
         now: Micros,
@@ -357,7 +365,7 @@ impl Settler {
     }
 
     /// Asks the store where it is, and begins to read there.
-    async fn connect(&self, store: &Store, now: Micros) -> Result<Connected, SettleError> {
+    async fn connect(&mut self, store: &Store, now: Micros) -> Result<Connected, SettleError> {
         let shared = match store.shared() {
             Some(shared) if self.options.settles => {
                 Some((shared, shared.lease(self.journal.edge()).await?))
@@ -368,7 +376,7 @@ impl Settler {
     }
 
     async fn connect_with(
-        &self,
+        &mut self,
         store: &Store,
         shared: Option<(Shared<'_>, Turns)>,
         now: Micros,
@@ -384,7 +392,12 @@ impl Settler {
             shipped_to: Micros::default(),
         };
         let since = self.hears_since.unwrap_or_default();
-        Ok(Connected::begin(own, shared, &self.options, (since, now)).await?)
+        let times = (since, now);
+        let mut connected = Connected::begin(own, shared, &self.options, times).await?;
+        connected.shadows = self
+            .shadows(store, &store.open_rejudgements().await?, now)
+            .await?;
+        Ok(connected)
     }
 }
 

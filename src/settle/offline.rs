@@ -119,6 +119,7 @@ impl Offline {
             is_due: &is_due,
             settled_before: self.settled_to,
             now,
+            shadows: &[],
         };
         let mut fold = Fold::new(round, std::mem::take(&mut self.states));
         for accepted in self.accepted.drain(..) {

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::domain::judgement::{Facts, RejudgeMode, Verdict};
+use crate::domain::judgement::{Facts, Ledger, RejudgeMode, Verdict};
 use crate::domain::shard::Shard;
 use crate::domain::time::Micros;
 use crate::judge::{self, RuleSet, RuleSets};
 use crate::store::{
-    HitPlace, Ingest, JudgedHit, OpenRejudgement, Part, Reclassed, Rejudged, RejudgedShard,
-    Rejudgement, Store, StoreError,
+    HitPlace, Ingest, JudgedHit, LookedAt, OpenRejudgement, Part, Reclassed, Rejudged,
+    RejudgedShard, Rejudgement, Store, StoreError,
 };
 
 use super::connected::Connected;
@@ -42,10 +42,12 @@ impl Settler {
         now: Micros,
     ) -> Result<Option<Rejudging>, SettleError> {
         let open = store.open_rejudgements().await?;
+        let shadows = self.shadows(store, &open, now).await?;
         // Put back when all is done, as in a round.
         let Some(mut connected) = self.connected.take() else {
             return Ok(None);
         };
+        connected.shadows = shadows;
         let mut done = None;
         let chosen = open
             .into_iter()
@@ -93,10 +95,14 @@ impl Settler {
             is_due: &|_| true,
             settled_before: connected.settled_to,
             now,
+            shadows: &connected.shadows,
         };
         let mut fold = Fold::new(round, states);
         for (hit, facts, verdict) in &looked.changes {
-            fold.rejudge(hit, *facts, *verdict);
+            match chosen.rejudgement.ledger() {
+                Some(ledger) => fold.cover(hit, *facts, ledger),
+                None => fold.rejudge(hit, *facts, *verdict),
+            }
         }
         let (changes, untouched) = fold.finish();
         let done = Rejudging {
@@ -113,6 +119,7 @@ impl Settler {
             ..changes
         };
         store.ingest(&changes).await?;
+        connected.looked_at(chosen.rejudgement.ledger(), changes.rejudged.as_ref());
         connected.known.learn(untouched);
         connected.wrote(changes);
         Ok(done)
@@ -139,11 +146,18 @@ impl Connected {
     /// What of a rejudgement is to be done here; `None` if nothing is.
     fn chosen(
         &self,
-        (rejudgement, mut shards): OpenRejudgement,
+        (rejudgement, shards): OpenRejudgement,
         known: &RuleSets,
         unknown: &mut BTreeSet<i64>,
     ) -> Option<Chosen> {
-        shards.retain(|shard, _| self.held.has(*shard));
+        let held = shards
+            .into_iter()
+            .filter(|(shard, _)| self.held.has(*shard));
+        let left = held.filter_map(|(shard, looked_at)| match looked_at {
+            LookedAt::To(to) => Some((shard, to)),
+            LookedAt::All => None,
+        });
+        let shards: BTreeMap<_, _> = left.collect();
         // What is in force is what is live: a use that has not ended its jobs yet is heeded here.
         let in_force = rejudgement.mode == RejudgeMode::InForce;
         if shards.is_empty() || (in_force && rejudgement.ruleset != known.live().id()) {
@@ -166,6 +180,21 @@ impl Connected {
             shards,
         })
     }
+
+    /// What was looked at is counted from now on, if it is for a rule set in shadow.
+    fn looked_at(&mut self, ledger: Option<Ledger>, rejudged: Option<&Rejudged>) {
+        let shadow = self.shadows.iter_mut().find(|it| Some(it.ledger) == ledger);
+        let Some((shadow, rejudged)) = shadow.zip(rejudged) else {
+            return;
+        };
+        for of in &rejudged.shards {
+            let looked_at = match of.done {
+                true => LookedAt::All,
+                false => LookedAt::To(of.to),
+            };
+            shadow.look(of.shard, looked_at);
+        }
+    }
 }
 
 impl Chosen {
@@ -177,8 +206,11 @@ impl Chosen {
         }
         let (hits, changed) = looked.shards.entry(shard).or_default();
         *hits += 1;
-        // What is open is judged when it closes, by what is live then.
-        let Some(facts) = hit.facts.filter(|_| !is_open(hit.place)) else {
+        // What is open is judged when it closes, by what is live then. A shadow counts what is said
+        // by now; closing changes that too.
+        let mode = self.rejudgement.mode;
+        let is_left = |place| mode != RejudgeMode::Shadow && is_open(place);
+        let Some(facts) = hit.facts.filter(|_| !is_left(hit.place)) else {
             return;
         };
         let verdict = judge::judge(&self.rules, hit.kind, facts);
@@ -196,7 +228,7 @@ impl Chosen {
             };
             *looked.classes.entry(reclassed).or_default() += 1;
         }
-        if self.rejudgement.mode == RejudgeMode::InForce {
+        if mode != RejudgeMode::DryRun {
             looked.changes.push((*hit, facts, verdict));
         }
     }

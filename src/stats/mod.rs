@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::domain::hit::{HitKind, Method};
-use crate::domain::judgement::{Class, RuleSetId};
+use crate::domain::judgement::{Class, Ledger};
 use crate::domain::time::Micros;
 use crate::store::{LinkRow, Store, StoreError, SumRow, UniqueRow};
 
@@ -131,8 +131,8 @@ pub async fn campaign(
     id: u32,
     links: &[LinkRow],
 ) -> Result<CampaignReport, StoreError> {
-    let sums = store.sums(RuleSetId::LIVE, id, None).await?;
-    let uniques = store.uniques(RuleSetId::LIVE, id).await?;
+    let sums = store.sums(Ledger::IN_FORCE, id, None).await?;
+    let uniques = store.uniques(Ledger::IN_FORCE, id).await?;
     let mut whole = RawAndHuman::default();
     let mut by_link: BTreeMap<u32, RawAndHuman> = BTreeMap::new();
     for row in sums.iter().filter(|row| row.counted) {
@@ -170,7 +170,7 @@ pub async fn campaign(
 /// # Errors
 /// The store is not available.
 pub async fn short_link(store: &Store, id: u32) -> Result<ShortLinkReport, StoreError> {
-    let sums = store.sums(RuleSetId::LIVE, 0, Some(id)).await?;
+    let sums = store.sums(Ledger::IN_FORCE, 0, Some(id)).await?;
     let mut whole = RawAndHuman::default();
     for row in sums.iter().filter(|row| row.counted) {
         whole.add(row);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::act::Act;
 use crate::domain::hit::{HitKind, Method};
-use crate::domain::judgement::{Class, Facts, RuleSetId, Verdict};
+use crate::domain::judgement::{Class, Facts, Ledger, RuleSetId, Verdict};
 use crate::domain::message::{MessageId, RecipientKey};
 use crate::domain::record::Hit;
 use crate::domain::shard::Shard;
@@ -25,8 +25,8 @@ use super::{postgres, sqlite};
 /// Key of a cell in the sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SumKey {
-    /// The rule set that gave the class.
-    pub ruleset: RuleSetId,
+    /// Whose judgement gave the class.
+    pub ledger: Ledger,
     /// Campaign or short link.
     pub target: (u32, u32),
     /// Start of the quarter of an hour.
@@ -53,8 +53,8 @@ pub struct StoredSums {
 /// Key of a unique count; link `None` is the campaign as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UniqueKey {
-    /// The rule set that says who is human.
-    pub ruleset: RuleSetId,
+    /// Whose judgements say who is human.
+    pub ledger: Ledger,
     /// The campaign.
     pub campaign: u32,
     /// Kind of hit.
@@ -182,9 +182,9 @@ pub(super) const REJUDGED: &str = "UPDATE rejudged SET edge = $3, sequence = $4,
 /// Who ends a rejudgement waits here for others who do, and for those who change something for it.
 pub(super) const HOLD_REJUDGEMENT: &str =
     "UPDATE rejudgements SET mode = mode WHERE id = $1 AND ended_at IS NULL";
-/// It is at its end with its last shard.
+/// It is at its end with its last shard; but what is in shadow goes on.
 pub(super) const END_REJUDGEMENT: &str = "UPDATE rejudgements SET ended_at = $2
-    WHERE id = $1 AND ended_at IS NULL
+    WHERE id = $1 AND ended_at IS NULL AND mode <> 3
         AND NOT EXISTS (SELECT 1 FROM rejudged WHERE rejudgement = $1 AND NOT done)";
 
 /// A recipient key as rows keep it: NULL for none.

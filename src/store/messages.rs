@@ -6,12 +6,14 @@
 
 use crate::domain::campaign::CampaignId;
 use crate::domain::hit::HitKind;
+use crate::domain::judgement::Ledger;
 use crate::domain::message::{MessageId, RecipientKey};
 use crate::domain::record::take;
 use crate::domain::time::Micros;
 
 use super::connections::Pool;
 use super::recent::{self, Recent};
+use super::shadows::{self, ShadowCount};
 use super::sql::Row;
 use super::{Store, StoreError, narrow, postgres, sqlite};
 
@@ -44,6 +46,8 @@ pub struct MessageState {
     pub counts: Vec<LinkCounts>,
     /// Its hits of late, in the order of their times.
     pub recent: Vec<Recent>,
+    /// What rule sets in shadow count otherwise.
+    pub shadows: Vec<ShadowCount>,
 }
 
 impl MessageState {
@@ -67,6 +71,22 @@ impl MessageState {
         // The search or the insertion has just found this place.
         #[expect(clippy::indexing_slicing, reason = "place comes from the search above")]
         &mut self.counts[place]
+    }
+
+    /// The entry of a ledger, kind and link, made if missing.
+    pub fn shadow(&mut self, ledger: Ledger, kind: HitKind, link: u32) -> &mut ShadowCount {
+        let of = |one: &ShadowCount| (one.ledger, one.kind, one.link) == (ledger, kind, link);
+        let place = self.shadows.iter().position(of).unwrap_or_else(|| {
+            self.shadows.push(ShadowCount {
+                ledger,
+                kind,
+                link,
+                human: 0,
+            });
+            self.shadows.len() - 1
+        });
+        #[expect(clippy::indexing_slicing, reason = "place was found or made above")]
+        &mut self.shadows[place]
     }
 
     pub(super) fn write_recent(&self) -> Option<Vec<u8>> {
@@ -151,6 +171,7 @@ fn state(row: &Row) -> Result<(MessageId, MessageState), StoreError> {
         .map(RecipientKey::from_bytes);
     let counts: Vec<u8> = row.at(6)?;
     let recent: Option<Vec<u8>> = row.at(7)?;
+    let shadows: Option<Vec<u8>> = row.at(8)?;
     let state = MessageState {
         recipient,
         accepted_at: row.at::<Option<i64>>(4)?.map(Micros::new),
@@ -161,6 +182,10 @@ fn state(row: &Row) -> Result<(MessageId, MessageState), StoreError> {
         }),
         recent: recent::read(&recent.unwrap_or_default()).unwrap_or_else(|| {
             tracing::error!(message = %id, "store: unreadable neighbours, begun anew");
+            Vec::new()
+        }),
+        shadows: shadows::read(&shadows.unwrap_or_default()).unwrap_or_else(|| {
+            tracing::error!(message = %id, "store: unreadable counts of shadows, begun anew");
             Vec::new()
         }),
     };

@@ -24,6 +24,7 @@ mod rulesets;
 #[cfg(test)]
 pub(crate) mod sabotage;
 mod schema;
+mod shadows;
 mod short_links;
 mod sql;
 mod sqlite;
@@ -56,8 +57,11 @@ pub use links::{LinkEdit, LinkRow, NewLink};
 pub use messages::{LinkCounts, MessageState};
 pub use postgres::{EdgeState, Node, Shared};
 pub use recent::{RECENT_MAX, Recent};
-pub use rejudgements::{OpenRejudgement, Part, Reclassed, Rejudged, RejudgedShard, Rejudgement};
+pub use rejudgements::{
+    LookedAt, OpenRejudgement, Part, Reclassed, Rejudged, RejudgedShard, Rejudgement,
+};
 pub use rulesets::{RuleSetRow, RuleSetUse};
+pub use shadows::ShadowCount;
 pub use short_links::{ShortLinkEdit, ShortLinkRow};
 pub use stats::{SumRow, UniqueRow};
 

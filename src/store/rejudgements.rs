@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::campaign::CampaignId;
 use crate::domain::hit::HitKind;
-use crate::domain::judgement::{Class, RejudgeMode, RuleSetId};
+use crate::domain::judgement::{Class, Ledger, RejudgeMode, RuleSetId};
 use crate::domain::shard::Shard;
 use crate::domain::time::Micros;
 
@@ -42,8 +42,27 @@ pub struct Rejudgement {
     pub changed: u64,
 }
 
-/// A rejudgement that is not at its end, and up to where its shards are that are not.
-pub type OpenRejudgement = (Rejudgement, BTreeMap<Shard, HitPlace>);
+impl Rejudgement {
+    /// Where it is counted, if it is of a rule set in shadow.
+    #[must_use]
+    pub fn ledger(&self) -> Option<Ledger> {
+        let shadow = self.mode == RejudgeMode::Shadow;
+        let number = u32::try_from(self.id).ok().filter(|_| shadow);
+        number.map(Ledger)
+    }
+}
+
+/// What of a shard a rejudgement has looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookedAt {
+    /// What stands up to there.
+    To(HitPlace),
+    /// All there was, and what has come since.
+    All,
+}
+
+/// A rejudgement that is not at its end, and how far it is in each shard.
+pub type OpenRejudgement = (Rejudgement, BTreeMap<Shard, LookedAt>);
 
 /// What rejudged hits are counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,30 +153,12 @@ impl Store {
         campaign: Option<CampaignId>,
         now: Micros,
     ) -> Result<i64, StoreError> {
-        const BEGIN: Sql = Sql::same(
-            "INSERT INTO rejudgements (ruleset, mode, campaign, hits, begun_at)
-            SELECT $1, $2, $3, CAST(coalesce(sum(hits), 0) AS BIGINT), $4 FROM sums
-            WHERE ruleset = 0 AND cell = 0 AND ($3 IS NULL OR campaign = $3) RETURNING id",
-        );
-        const SHARD: Sql = Sql::same(
-            "INSERT INTO rejudged (rejudgement, shard, edge, sequence, hits, changed, done)
-            VALUES ($1, $2, 0, 0, 0, 0, FALSE)",
-        );
         let mut transaction = self.writer()?.begin().await?;
         let in_force = mode == RejudgeMode::InForce;
         if in_force && last_use(&mut transaction).await? != Some(ruleset) {
             return Err(StoreError::Conflict("another rule set that is live"));
         }
-        let begin = Query::new(BEGIN)
-            .bind(ruleset.0)
-            .bind(mode.code())
-            .bind(campaign.map(|campaign| i64::from(campaign.get())))
-            .bind(now.get());
-        let id: i64 = transaction.one(begin).await?.at(0)?;
-        for shard in Shard::all() {
-            let shard = Query::new(SHARD).bind(id).bind(shard.get());
-            transaction.run(shard).await?;
-        }
+        let id = insert(&mut transaction, (ruleset, mode, campaign), now).await?;
         transaction.commit().await?;
         Ok(id)
     }
@@ -198,6 +199,34 @@ impl Store {
         rows.iter().map(rejudgement).collect()
     }
 
+    /// The rejudgement that counts what this rule set says, if it is in shadow.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn shadow(&self, ruleset: RuleSetId) -> Result<Option<Rejudgement>, StoreError> {
+        const SQL: Sql = Sql::same(list!(
+            "r.mode = $1 AND r.ruleset = $2 AND r.ended_at IS NULL GROUP BY r.id"
+        ));
+        let query = Query::new(SQL)
+            .bind(RejudgeMode::Shadow.code())
+            .bind(ruleset.0);
+        let row = self.writer.optional(query).await?;
+        row.map(|row| rejudgement(&row)).transpose()
+    }
+
+    /// Every rejudgement that counts what a rule set in shadow says.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn shadows(&self) -> Result<Vec<Rejudgement>, StoreError> {
+        const SQL: Sql = Sql::same(list!(
+            "r.mode = $1 AND r.ended_at IS NULL GROUP BY r.id ORDER BY r.id"
+        ));
+        let query = Query::new(SQL).bind(RejudgeMode::Shadow.code());
+        let rows = self.writer.all(query).await?;
+        rows.iter().map(rejudgement).collect()
+    }
+
     /// Rejudgements that are not at their end, the oldest first.
     ///
     /// # Errors
@@ -205,20 +234,24 @@ impl Store {
     pub async fn open_rejudgements(&self) -> Result<Vec<OpenRejudgement>, StoreError> {
         const OPEN: Sql = Sql::same(list!("r.ended_at IS NULL GROUP BY r.id ORDER BY r.id"));
         const SHARDS: Sql = Sql::same(
-            "SELECT d.rejudgement, d.shard, d.edge, d.sequence
+            "SELECT d.rejudgement, d.shard, d.edge, d.sequence, d.done
             FROM rejudged d JOIN rejudgements r ON r.id = d.rejudgement
-            WHERE r.ended_at IS NULL AND NOT d.done",
+            WHERE r.ended_at IS NULL",
         );
         let open = self.writer.all(Query::new(OPEN)).await?;
         if open.is_empty() {
             return Ok(Vec::new());
         }
-        let mut shards: BTreeMap<i64, BTreeMap<Shard, HitPlace>> = BTreeMap::new();
+        let mut shards: BTreeMap<i64, BTreeMap<Shard, LookedAt>> = BTreeMap::new();
         for row in &self.writer.all(Query::new(SHARDS)).await? {
             let shard = Shard::new(narrow(row.at(1)?, WHAT)?);
             let shard = shard.ok_or(StoreError::Unreadable(WHAT))?;
-            let to = (row.at(2)?, sequence(row.at(3)?));
-            shards.entry(row.at(0)?).or_default().insert(shard, to);
+            let looked_at = match row.at(4)? {
+                true => LookedAt::All,
+                false => LookedAt::To((row.at(2)?, sequence(row.at(3)?))),
+            };
+            let of = shards.entry(row.at(0)?).or_default();
+            of.insert(shard, looked_at);
         }
         let with_shards = open.iter().map(|row| {
             let open = rejudgement(row)?;
@@ -254,6 +287,33 @@ impl Store {
         };
         rows.iter().map(read).collect()
     }
+}
+
+/// Asks for history to be judged again by this rule set, to this end, of this campaign or of all.
+pub(super) async fn insert(
+    on: &mut Transaction,
+    (ruleset, mode, campaign): (RuleSetId, RejudgeMode, Option<CampaignId>),
+    now: Micros,
+) -> Result<i64, StoreError> {
+    const BEGIN: Sql = Sql::same(
+        "INSERT INTO rejudgements (ruleset, mode, campaign, hits, begun_at)
+        SELECT $1, $2, $3, CAST(coalesce(sum(hits), 0) AS BIGINT), $4 FROM sums
+        WHERE ruleset = 0 AND cell = 0 AND ($3 IS NULL OR campaign = $3) RETURNING id",
+    );
+    const SHARD: Sql = Sql::same(
+        "INSERT INTO rejudged (rejudgement, shard, edge, sequence, hits, changed, done)
+        VALUES ($1, $2, 0, 0, 0, 0, FALSE)",
+    );
+    let begin = Query::new(BEGIN)
+        .bind(ruleset.0)
+        .bind(mode.code())
+        .bind(campaign.map(|campaign| i64::from(campaign.get())))
+        .bind(now.get());
+    let id: i64 = on.one(begin).await?.at(0)?;
+    for shard in Shard::all() {
+        on.run(Query::new(SHARD).bind(id).bind(shard.get())).await?;
+    }
+    Ok(id)
 }
 
 /// Ends what is judged again in force: another rule set is live now.

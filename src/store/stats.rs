@@ -1,7 +1,7 @@
 //! Sums and unique counts, read back.
 
 use crate::domain::hit::{HitKind, Method};
-use crate::domain::judgement::{Class, RuleSetId};
+use crate::domain::judgement::{Class, Ledger};
 use crate::domain::time::Micros;
 
 use super::sql::{Query, Sql};
@@ -40,25 +40,29 @@ pub struct UniqueRow {
 }
 
 impl Store {
-    /// Sums over all time of a campaign (or of short link `link`, with campaign 0).
+    /// Sums over all time of a campaign (or of short link `link`, with campaign 0), by the
+    /// judgements of this ledger.
     ///
     /// # Errors
     /// The store is not available.
     pub async fn sums(
         &self,
-        ruleset: RuleSetId,
+        ledger: Ledger,
         campaign: u32,
         link: Option<u32>,
     ) -> Result<Vec<SumRow>, StoreError> {
         const SQL: Sql = Sql::same(
-            "SELECT kind, link, class, method, counted, hits, anonymous FROM sums
-            WHERE ruleset = $1 AND campaign = $2 AND cell = 0 AND ($3 IS NULL OR link = $3)",
+            "SELECT kind, link, class, method, counted, CAST(sum(hits) AS BIGINT),
+                CAST(sum(anonymous) AS BIGINT)
+            FROM sums WHERE ruleset IN (0, $1) AND campaign = $2 AND cell = 0
+                AND ($3 IS NULL OR link = $3)
+            GROUP BY kind, link, class, method, counted",
         );
         let rows = self
             .readers
             .all(
                 Query::new(SQL)
-                    .bind(i64::from(ruleset.0))
+                    .bind(i64::from(ledger.0))
                     .bind(i64::from(campaign))
                     .bind(link.map(i64::from)),
             )
@@ -80,24 +84,24 @@ impl Store {
             .collect()
     }
 
-    /// Unique counts of a campaign.
+    /// Unique counts of a campaign, by the judgements of this ledger.
     ///
     /// # Errors
     /// The store is not available.
     pub async fn uniques(
         &self,
-        ruleset: RuleSetId,
+        ledger: Ledger,
         campaign: u32,
     ) -> Result<Vec<UniqueRow>, StoreError> {
         const SQL: Sql = Sql::same(
-            "SELECT kind, link, raw, human FROM uniques
-            WHERE ruleset = $1 AND campaign = $2",
+            "SELECT kind, link, CAST(sum(raw) AS BIGINT), CAST(sum(human) AS BIGINT) FROM uniques
+            WHERE ruleset IN (0, $1) AND campaign = $2 GROUP BY kind, link",
         );
         let rows = self
             .readers
             .all(
                 Query::new(SQL)
-                    .bind(i64::from(ruleset.0))
+                    .bind(i64::from(ledger.0))
                     .bind(i64::from(campaign)),
             )
             .await?;

@@ -285,6 +285,7 @@ pub(super) const TABLES: &[Table] = &[
             ("recipient", Bytes),
             ("counts", Bytes),
             ("recent", Bytes),
+            ("shadows", Bytes),
         ],
         key: &[0, 1, 2],
         number_on: None,

@@ -3,6 +3,7 @@
 
 mod rejudged;
 mod replayed;
+mod shadowed;
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -14,7 +15,6 @@ use super::*;
 use crate::domain::act::Act;
 use crate::domain::campaign::CampaignId;
 use crate::domain::hit::{Answer, HitKind, Via};
-use crate::domain::judgement::RuleSetId;
 use crate::domain::message::RecipientKey;
 use crate::domain::record::{Hit, Target};
 use crate::journal::{Accepted, EdgeId, JournalOptions, SideKind, Source, tests::hit};
@@ -226,7 +226,7 @@ impl World {
         for stored in &mut hits {
             (stored.edge, stored.source) = (EdgeId(0), None);
         }
-        let sums = async |campaign| store.sums(RuleSetId::LIVE, campaign, None).await.unwrap();
+        let sums = async |campaign| store.sums(Ledger::IN_FORCE, campaign, None).await.unwrap();
         let ids: Vec<_> = (0..MESSAGES).map(message).collect();
         let states: States = store
             .message_states(&ids)
@@ -237,7 +237,7 @@ impl World {
         Accounts {
             hits,
             sums: [sums(0).await, sums(1).await],
-            uniques: store.uniques(RuleSetId::LIVE, 1).await.unwrap(),
+            uniques: store.uniques(Ledger::IN_FORCE, 1).await.unwrap(),
             states: ids.iter().map(|id| states.get(id).cloned()).collect(),
         }
     }

@@ -8,11 +8,26 @@ use crate::judge::RuleSets;
 use crate::store::RuleSetRow;
 
 /// By which every hit is a machine's, whatever else holds.
-fn stern() -> RuleSet {
+pub(super) fn stern() -> RuleSet {
     let shipped = RuleSet::shipped().unwrap();
     let prior = "open = -2.0\nclick = -2.0";
     let stern = shipped.text().replace(prior, "open = 30\nclick = 30");
     RuleSet::parse(&stern.replace("\"default\"", "\"stern\"")).unwrap()
+}
+
+/// A rule set as it is stored.
+pub(super) fn row_of(rules: &RuleSet, now: Micros) -> RuleSetRow {
+    RuleSetRow {
+        id: rules.id(),
+        name: rules.name().to_owned(),
+        version: rules.version(),
+        text: rules.text().to_owned(),
+        created_at: now,
+    }
+}
+
+pub(super) async fn keep(store: &Store, row: &RuleSetRow) {
+    store.keep_ruleset(row).await.unwrap();
 }
 
 /// What is judged again, once everything is settled; struck in the middle or not.
@@ -20,14 +35,8 @@ async fn rejudged(strike: Option<Strike>) -> Accounts {
     let mut world = World::new(WINDOW_HITS_MAX).await;
     world.settle(None).await;
     let (now, stern) = (Micros::new(START + 7_200 * SECOND), Arc::new(stern()));
-    let row = RuleSetRow {
-        id: stern.id(),
-        name: stern.name().to_owned(),
-        version: stern.version(),
-        text: stern.text().to_owned(),
-        created_at: now,
-    };
-    world.store.keep_ruleset(&row).await.unwrap();
+    let row = row_of(&stern, now);
+    keep(&world.store, &row).await;
     let used = world.store.use_ruleset(row.id, false, 0, now).await;
     assert!(used.unwrap(), "nothing was live");
     let begun = world

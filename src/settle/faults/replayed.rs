@@ -14,10 +14,10 @@ use crate::store::EvidenceKey;
 
 /// What a hit is made of: the time since the one before, message, link, network, agent, and what
 /// was observed.
-type Made = (i64, u32, u32, u8, u64, usize);
+pub(super) type Made = (i64, u32, u32, u8, u64, usize);
 
 /// Some that come together, some an hour later.
-fn made() -> impl Strategy<Value = Vec<Made>> {
+pub(super) fn made() -> impl Strategy<Value = Vec<Made>> {
     let gap = prop_oneof![
         0..3 * SECOND,
         20 * SECOND..90 * SECOND,
@@ -27,7 +27,7 @@ fn made() -> impl Strategy<Value = Vec<Made>> {
     prop::collection::vec(one, 1..40)
 }
 
-fn hits(made: &[Made]) -> Vec<Hit> {
+pub(super) fn hits(made: &[Made]) -> Vec<Hit> {
     let rules = RuleSet::shipped().unwrap();
     let observed = [
         Facts::NONE,
@@ -67,14 +67,14 @@ fn hits(made: &[Made]) -> Vec<Hit> {
 }
 
 /// A store, and who settles a journal into it.
-struct Side {
-    own: TempDir,
-    settler: Settler,
-    store: Store,
+pub(super) struct Side {
+    pub(super) own: TempDir,
+    pub(super) settler: Settler,
+    pub(super) store: Store,
 }
 
 impl Side {
-    async fn of(journal: &Arc<Journal>) -> Self {
+    pub(super) async fn of(journal: &Arc<Journal>) -> Self {
         let own = tempfile::tempdir().unwrap();
         Self {
             settler: settler(&own, journal, WINDOW_HITS_MAX),
@@ -83,7 +83,7 @@ impl Side {
         }
     }
 
-    async fn settle(&mut self, now: Micros) {
+    pub(super) async fn settle(&mut self, now: Micros) {
         self.settler.turn_day_keys(now);
         loop {
             let done = self.settler.round(&self.store, now).await.unwrap();
@@ -117,19 +117,19 @@ impl Side {
         let counted = store.evidence(Micros::default()).await.unwrap();
         assert_eq!(counted.into_iter().collect::<BTreeMap<_, _>>(), evident);
         let classes = events.iter().map(|stored| stored.hit.verdict.class);
-        let mut sums = store.sums(RuleSetId::LIVE, 1, None).await.unwrap();
+        let mut sums = store.sums(Ledger::IN_FORCE, 1, None).await.unwrap();
         sums.retain(|row| row.hits != 0);
-        let mut uniques = store.uniques(RuleSetId::LIVE, 1).await.unwrap();
+        let mut uniques = store.uniques(Ledger::IN_FORCE, 1).await.unwrap();
         uniques.retain(|row| row.raw != 0);
         (classes.collect(), sums, uniques)
     }
 }
 
-fn journal_in(own: &TempDir) -> Arc<Journal> {
+pub(super) fn journal_in(own: &TempDir) -> Arc<Journal> {
     Journal::open(own.path(), JournalOptions::default()).unwrap()
 }
 
-fn keep(journal: &Arc<Journal>, hit: &Hit) {
+pub(super) fn keep(journal: &Arc<Journal>, hit: &Hit) {
     let mut keeper = journal.keeper().unwrap();
     keeper.keep(hit, &|_| b"Mozilla/5.0".to_vec()).unwrap();
     drop(keeper);
@@ -137,7 +137,7 @@ fn keep(journal: &Arc<Journal>, hit: &Hit) {
     journal.syncer().run(&|| true);
 }
 
-fn on_one_thread(
+pub(super) fn on_one_thread(
     work: impl Future<Output = Result<(), TestCaseError>>,
 ) -> Result<(), TestCaseError> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();

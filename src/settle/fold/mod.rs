@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::domain::act::Act;
 use crate::domain::campaign::PrivacyLevel;
 use crate::domain::hit::Answer;
-use crate::domain::judgement::{Class, Facts, Verdict};
+use crate::domain::judgement::{Facts, Ledger, Verdict};
 use crate::domain::message::{MessageId, RecipientKey};
 use crate::domain::time::Micros;
 use crate::journal::{Accepted, Side};
@@ -16,6 +16,7 @@ use crate::store::{Ingest, JudgedHit, MessageState, Recent, Revision, StoredHit}
 mod neighbours;
 
 use super::company::{self, Scene};
+use super::shadows::Shadow;
 use super::totals::{Counting, Totals};
 use super::{Progress, States};
 use neighbours::{News, news};
@@ -33,6 +34,8 @@ pub(super) struct Round<'a> {
     /// Up to when windows had closed before.
     pub(super) settled_before: Micros,
     pub(super) now: Micros,
+    /// Rule sets that are counted beside what is in force.
+    pub(super) shadows: &'a [Shadow],
 }
 
 impl<'a> Round<'a> {
@@ -118,9 +121,8 @@ impl<'a> Fold<'a> {
                 news.hits.push(self.out.hits.len());
             }
         }
-        let counting = Counting::of(&stored.hit);
-        self.count(&counting, stored.hit.verdict.class, 1);
-        self.totals.count_evidence(&counting, stored.hit.facts, 1);
+        let counting = Counting::of(&stored.hit, (edge, stored.sequence));
+        self.count(&counting, None, (stored.hit.facts, stored.hit.verdict));
         self.progress.written += 1;
         self.out.hits.push((edge, stored));
     }
@@ -139,7 +141,7 @@ impl<'a> Fold<'a> {
             let verdict = judge::judge(self.round.rules, hit.kind, hit.facts);
             if verdict != hit.verdict {
                 let before = (hit.facts, hit.verdict);
-                self.revise(&Counting::of(&hit), place, before, (hit.facts, verdict));
+                self.revise(&Counting::of(&hit, place), before, (hit.facts, verdict));
             }
             return;
         };
@@ -155,7 +157,7 @@ impl<'a> Fold<'a> {
         let now = scene.judge_left_out(&stored, &company::of(state));
         if now != (stored.hit.facts, stored.hit.verdict) {
             let before = (stored.hit.facts, stored.hit.verdict);
-            self.revise(&Counting::of(&stored.hit), place, before, now);
+            self.revise(&Counting::of(&stored.hit, place), before, now);
         }
     }
 
@@ -170,35 +172,36 @@ impl<'a> Fold<'a> {
             }
         }
         let counting = Counting::of_judged(hit);
-        self.recount(&counting, hit.class, verdict.class);
-        self.put(&counting, hit.place, (facts, verdict));
+        let before = Verdict {
+            class: hit.class,
+            ..verdict
+        };
+        self.revise(&counting, (facts, before), (facts, verdict));
     }
 
-    /// Puts a judgement in the place of another, of the hit at this place.
-    fn revise(
-        &mut self,
-        counting: &Counting,
-        place: (i64, u64),
-        before: Judgement,
-        now: Judgement,
-    ) {
-        self.recount(counting, before.1.class, now.1.class);
-        self.weigh_again(counting, before.0, now.0);
-        self.put(counting, place, now);
+    /// A stored hit with these facts that a rule set in shadow had not been asked about.
+    pub(super) fn cover(&mut self, hit: &JudgedHit, facts: Facts, ledger: Ledger) {
+        let shadows = self.round.shadows;
+        let Some(shadow) = shadows.iter().find(|shadow| shadow.ledger == ledger) else {
+            return;
+        };
+        let counting = Counting::of_judged(hit);
+        let state = state_of(&mut self.states, &mut self.touched, &counting);
+        let now = (facts, hit.class);
+        self.totals
+            .differ(&counting, None, now, shadow, shadows, state);
     }
 
-    /// Writes a judgement over the one that the hit of this edge and sequence has.
-    fn put(
-        &mut self,
-        counting: &Counting,
-        (edge, sequence): (i64, u64),
-        (facts, verdict): Judgement,
-    ) {
+    /// Puts a judgement in the place of another.
+    fn revise(&mut self, hit: &Counting, before: Judgement, now: Judgement) {
+        self.count(hit, Some(before), now);
+        let (edge, sequence) = hit.place;
+        let (facts, verdict) = now;
         self.progress.revised += 1;
         self.out.revisions.push(Revision {
             edge,
             sequence,
-            hit_at: counting.at,
+            hit_at: hit.at,
             facts,
             verdict,
             ruleset: self.round.rules.id(),
@@ -206,18 +209,16 @@ impl<'a> Fold<'a> {
         });
     }
 
-    fn recount(&mut self, counting: &Counting, before: Class, now: Class) {
-        if now != before {
-            self.count(counting, before, -1);
-            self.count(counting, now, 1);
+    /// Counts a hit as it is judged now, and no longer as it was.
+    fn count(&mut self, hit: &Counting, before: Option<Judgement>, now: Judgement) {
+        let classed = |(facts, verdict): Judgement| (facts, verdict.class);
+        let (before, now) = (before.map(classed), classed(now));
+        if before == Some(now) {
+            return;
         }
-    }
-
-    fn weigh_again(&mut self, counting: &Counting, before: Facts, now: Facts) {
-        if now != before {
-            self.totals.count_evidence(counting, before, -1);
-            self.totals.count_evidence(counting, now, 1);
-        }
+        let shadows = self.round.shadows;
+        let state = state_of(&mut self.states, &mut self.touched, hit);
+        self.totals.change(hit, before, now, shadows, state);
     }
 
     /// What was done, besides what `other` says.
@@ -232,16 +233,6 @@ impl<'a> Fold<'a> {
         }
     }
 
-    /// Counts a hit in, or (`by` = -1) out.
-    fn count(&mut self, hit: &Counting, class: Class, by: i64) {
-        let id = hit.message.filter(|_| hit.counted);
-        let state = id.map(|id| {
-            self.touched.insert(id);
-            self.states.entry(id).or_default()
-        });
-        self.totals.count(hit, class, by, state);
-    }
-
     /// Everything to be written, but edge and positions; and the states that stay as they were.
     pub(super) fn finish(mut self) -> (Ingest, States) {
         let states = &mut self.states;
@@ -249,7 +240,24 @@ impl<'a> Fold<'a> {
         self.out.messages = touched
             .filter_map(|id| Some((*id, states.remove(id)?)))
             .collect();
+        for (_, state) in &mut self.out.messages {
+            let counted = |ledger| self.round.shadows.iter().any(|it| it.ledger == ledger);
+            state
+                .shadows
+                .retain(|own| own.human != 0 && counted(own.ledger));
+        }
         self.totals.write(&mut self.out);
         (self.out, self.states)
     }
+}
+
+/// What is known of the message that a hit counts for, to be written.
+fn state_of<'s>(
+    states: &'s mut States,
+    touched: &mut BTreeSet<MessageId>,
+    hit: &Counting,
+) -> Option<&'s mut MessageState> {
+    let id = hit.message.filter(|_| hit.counted)?;
+    touched.insert(id);
+    Some(states.entry(id).or_default())
 }

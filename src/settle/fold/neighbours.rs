@@ -55,15 +55,13 @@ impl Fold<'_> {
             let closed = self.judge_closed(&news, &scene, &mut state);
             self.states.insert(id, state);
             for (counting, before, now) in begun {
-                self.recount(&counting, before.1.class, now.1.class);
-                self.weigh_again(&counting, before.0, now.0);
+                self.count(&counting, Some(before), now);
             }
             for (before, now) in closed {
                 let counting = Counting::of_recent(id, &before);
-                let place = (before.edge, before.sequence);
                 let again = self.had_closed(&before, &news);
                 self.progress.reopened += u64::from(again);
-                self.revise(&counting, place, (before.seen.facts, before.verdict), now);
+                self.revise(&counting, (before.seen.facts, before.verdict), now);
                 self.touched.insert(id);
             }
         }
@@ -163,7 +161,8 @@ impl Fold<'_> {
             (stored.hit.facts, stored.hit.verdict) = (facts, verdict);
             stored.hit.ruleset = self.round.rules.id();
             if before != (facts, verdict) {
-                recounted.push((Counting::of(&stored.hit), before, (facts, verdict)));
+                let counting = Counting::of(&stored.hit, (*edge, stored.sequence));
+                recounted.push((counting, before, (facts, verdict)));
             }
         }
         recounted

@@ -19,6 +19,7 @@ use super::super::ingest::{
     Ingest, Moved, Revision, StoredSums, SumKey, UniqueKey, claimed, recipient,
 };
 use super::super::messages::MessageState;
+use super::super::shadows;
 use super::super::sql::Row;
 use super::super::{StoreError, narrow, signed};
 use super::copy::Rows;
@@ -259,7 +260,7 @@ pub(in crate::store) async fn message_states(
     ids: &[MessageId],
 ) -> Result<Vec<Row>, StoreError> {
     const SQL: &str = "SELECT campaign, minted_at, number, recipient, accepted_at, first_hit_at,
-            counts, recent
+            counts, recent, shadows
         FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS asked (campaign, minted_at, number)
         JOIN messages USING (campaign, minted_at, number)";
     let numbers = |of: fn(&MessageId) -> u32| -> Vec<i64> {
@@ -278,13 +279,14 @@ async fn upsert_messages(
     all: &[(MessageId, MessageState)],
 ) -> Result<(), StoreError> {
     const SQL: &str = "INSERT INTO messages
-            (campaign, minted_at, number, recipient, accepted_at, first_hit_at, counts, recent)
+            (campaign, minted_at, number, recipient, accepted_at, first_hit_at, counts, recent,
+                shadows)
         SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bigint[],
-            $6::bigint[], $7::bytea[], $8::bytea[])
+            $6::bigint[], $7::bytea[], $8::bytea[], $9::bytea[])
         ON CONFLICT (campaign, minted_at, number) DO UPDATE SET
             recipient = excluded.recipient, accepted_at = excluded.accepted_at,
             first_hit_at = excluded.first_hit_at, counts = excluded.counts,
-            recent = excluded.recent";
+            recent = excluded.recent, shadows = excluded.shadows";
     if all.is_empty() {
         return Ok(());
     }
@@ -302,6 +304,7 @@ async fn upsert_messages(
     });
     let counts = all.iter().map(|(_, state)| state.write_counts());
     let recent = all.iter().map(|(_, state)| state.write_recent());
+    let shadows = all.iter().map(|(_, state)| shadows::write(&state.shadows));
     sqlx::query(SQL)
         .bind(ids(|id| id.campaign.get()))
         .bind(ids(|id| id.minted_at))
@@ -311,6 +314,7 @@ async fn upsert_messages(
         .bind(times(|state| state.first_hit_at))
         .bind(counts.collect::<Vec<_>>())
         .bind(recent.collect::<Vec<_>>())
+        .bind(shadows.collect::<Vec<_>>())
         .execute(on)
         .await?;
     Ok(())
@@ -334,13 +338,13 @@ async fn add_sums(on: &mut PgConnection, all: &[(SumKey, StoredSums)]) -> Result
     let codes = |of: fn(&SumKey) -> u8| -> Vec<i16> {
         all.iter().map(|(key, _)| i16::from(of(key))).collect()
     };
-    let rulesets: Vec<_> = all
+    let ledgers: Vec<_> = all
         .iter()
-        .map(|(key, _)| i32::from(key.ruleset.0))
+        .map(|(key, _)| key.ledger.0.cast_signed())
         .collect();
     let counted: Vec<_> = all.iter().map(|(key, _)| key.counted).collect();
     sqlx::query(SQL)
-        .bind(rulesets)
+        .bind(ledgers)
         .bind(numbers(|(key, _)| i64::from(key.target.0)))
         .bind(numbers(|(key, _)| key.cell.get()))
         .bind(codes(|key| key.kind.code()))
@@ -367,9 +371,9 @@ async fn add_uniques(
     if all.is_empty() {
         return Ok(());
     }
-    let rulesets: Vec<_> = all
+    let ledgers: Vec<_> = all
         .iter()
-        .map(|(key, _)| i32::from(key.ruleset.0))
+        .map(|(key, _)| key.ledger.0.cast_signed())
         .collect();
     let campaigns: Vec<_> = all.iter().map(|(key, _)| i64::from(key.campaign)).collect();
     let kinds: Vec<_> = all
@@ -378,7 +382,7 @@ async fn add_uniques(
         .collect();
     let links = all.iter().map(|(key, _)| key.link.map_or(-1, i64::from));
     sqlx::query(SQL)
-        .bind(rulesets)
+        .bind(ledgers)
         .bind(campaigns)
         .bind(kinds)
         .bind(links.collect::<Vec<_>>())

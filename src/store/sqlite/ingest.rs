@@ -16,6 +16,7 @@ use super::super::ingest::{
 };
 use super::super::messages::MessageState;
 use super::super::rejudgements::Rejudged;
+use super::super::shadows;
 use super::super::sql::Row;
 use super::super::{StoreError, signed};
 
@@ -231,7 +232,7 @@ pub(in crate::store) async fn message_states(
     ids: &[MessageId],
 ) -> Result<Vec<Row>, StoreError> {
     const BEGIN: &str = "SELECT campaign, minted_at, number, recipient, accepted_at, first_hit_at,
-            counts, recent
+            counts, recent, shadows
         FROM messages WHERE (campaign, minted_at, number) IN (VALUES ";
     let mut states = Vec::with_capacity(ids.len());
     for ids in ids.chunks(ROWS_MAX) {
@@ -252,9 +253,10 @@ async fn upsert_messages(
     rows: &[(MessageId, MessageState)],
 ) -> Result<(), StoreError> {
     const BEGIN: &str = "INSERT OR REPLACE INTO messages
-        (campaign, minted_at, number, recipient, accepted_at, first_hit_at, counts, recent)
+        (campaign, minted_at, number, recipient, accepted_at, first_hit_at, counts, recent,
+            shadows)
         VALUES ";
-    let mut query = statement(BEGIN, 8, rows.len(), "");
+    let mut query = statement(BEGIN, 9, rows.len(), "");
     for (id, state) in rows {
         query = query
             .bind(id.campaign.get())
@@ -264,7 +266,8 @@ async fn upsert_messages(
             .bind(state.accepted_at.map(Micros::get))
             .bind(state.first_hit_at.map(Micros::get))
             .bind(state.write_counts())
-            .bind(state.write_recent());
+            .bind(state.write_recent())
+            .bind(shadows::write(&state.shadows));
     }
     query.execute(on).await?;
     Ok(())
@@ -281,7 +284,7 @@ async fn add_sums(
     let mut query = statement(BEGIN, 10, rows.len(), END);
     for (key, sums) in rows {
         query = query
-            .bind(key.ruleset.0)
+            .bind(key.ledger.0)
             .bind(key.target.0)
             .bind(key.cell.get())
             .bind(key.kind.code())
@@ -306,7 +309,7 @@ async fn add_uniques(
     let mut query = statement(BEGIN, 6, rows.len(), END);
     for (key, (raw, human)) in rows {
         query = query
-            .bind(key.ruleset.0)
+            .bind(key.ledger.0)
             .bind(key.campaign)
             .bind(key.kind.code())
             .bind(key.link.map_or(-1, i64::from))
