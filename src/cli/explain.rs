@@ -21,12 +21,16 @@ pub(super) struct Explain {
     /// The event's id
     #[arg(value_parser = id)]
     id: String,
+    /// What this rule set would say, instead of the one that judged it; one that is kept
+    #[arg(long)]
+    ruleset: Option<String>,
 }
 
 impl Explain {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let Self { ask, id } = self;
-        let request = Request::get(["events", &id, "explain"]).about(format!("event {id}"));
+        let Self { ask, id, ruleset } = self;
+        let request = Request::get(["events", &id, "explain"]).with("ruleset", ruleset);
+        let request = request.about(format!("event {id}"));
         let answer = ask.reach.open()?.call(&request)?;
         let mut lines = Lines::new();
         if ask.json {

@@ -105,6 +105,9 @@ enum What {
         /// The code, case-sensitive
         #[arg(value_parser = code)]
         code: String,
+        /// By what this rule set says, which is in shadow; see `cupel ruleset shadow`
+        #[arg(long)]
+        ruleset: Option<String>,
     },
 }
 
@@ -157,8 +160,9 @@ impl Short {
                 ask.one(&request.about(&code), COLUMNS)
             }
             What::Enable { code } => edit(&code, &json!({"disabled": false})),
-            What::Stats { code } => {
-                let request = Request::get(under(&code, "stats")).about(&code);
+            What::Stats { code, ruleset } => {
+                let request = Request::get(under(&code, "stats")).with("ruleset", ruleset);
+                let request = request.about(&code);
                 stats::short_link(&ask, &request)
             }
         }

@@ -22,13 +22,21 @@ pub(super) struct Stats {
     ask: Ask,
     /// Number of the campaign
     campaign: u32,
+    /// By what this rule set says, which is in shadow; see `cupel ruleset shadow`
+    #[arg(long)]
+    ruleset: Option<String>,
 }
 
 impl Stats {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let Self { ask, campaign } = self;
+        let Self {
+            ask,
+            campaign,
+            ruleset,
+        } = self;
         let path = ["campaigns".to_owned(), campaign.to_string(), "stats".into()];
-        let request = Request::get(path).about(format!("campaign {campaign}"));
+        let request = Request::get(path).with("ruleset", ruleset);
+        let request = request.about(format!("campaign {campaign}"));
         report(&ask, &request, |lines, answer| {
             totals(lines, answer, &KINDS);
             by_link(lines, answer);
@@ -57,6 +65,16 @@ fn report(
     totals(&mut lines, &answer);
     shares(&mut lines, &answer, "CLASS", "by_class");
     shares(&mut lines, &answer, "METHOD", "by_method");
+    if let Some(Value::String(ruleset)) = answer.get("ruleset") {
+        lines.say(format_args!("\nby what {ruleset} says, which is in shadow"));
+        let number = |of: &str| shown(answer.pointer(&format!("/shadow/{of}")), Form::Count);
+        if answer.pointer("/shadow/complete") == Some(&Value::Bool(false)) {
+            let (hits, of) = (number("hits"), number("of"));
+            lines.say(format_args!(
+                "so far of {hits} of {of} hits; of the others by what is in force"
+            ));
+        }
+    }
     let settled = shown(answer.get("settled_to"), Form::Time);
     lines.say(format_args!("\nsettled to {settled}"));
     let silent = answer.get("silent_edges").and_then(Value::as_array);

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::domain::destination::usable_host;
 use crate::journal::{Durability, JournalOptions};
 use crate::telemetry::LogFormat;
 
 use super::address::{Address, Place, base_url};
+use super::certificates::{Acme, Certificate, acme, certificate};
 use super::environment::{self, Variables};
 use super::file;
 use super::layers::Layers;
@@ -52,6 +52,8 @@ pub struct Config {
     pub window: Option<Duration>,
     /// Records settled in one transaction.
     pub settle_records_max: u32,
+    /// Rule sets that are counted at once, the live one among them.
+    pub rulesets_max: u32,
     /// Hits with an open window that are kept in memory.
     pub settle_window_hits_max: usize,
     /// ASN table to use instead of the shipped one.
@@ -70,40 +72,6 @@ pub struct Config {
     pub values: Vec<Value>,
     /// The flags that it was loaded with.
     pub flags: Flags,
-}
-
-/// Files of a certificate chain and its key, PEM.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Certificate {
-    /// The chain, the host's own certificate first.
-    pub chain: PathBuf,
-    /// The key.
-    pub key: PathBuf,
-}
-
-/// How an ACME authority is shown that the hosts lead here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AcmeChallenge {
-    /// RFC 8737: a handshake on port 443.
-    #[default]
-    TlsAlpn01,
-    /// RFC 8555, 8.3: a file on port 80.
-    Http01,
-}
-
-/// Certificates from an ACME authority.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Acme {
-    /// Host names; at least one.
-    pub hosts: Vec<String>,
-    /// Where the authority writes to.
-    pub contact: Option<String>,
-    /// URL of the authority's directory.
-    pub directory: String,
-    /// How the hosts are shown to lead here.
-    pub challenge: AcmeChallenge,
-    /// Certificate of the authority's own server, where no public one has signed it.
-    pub ca_certificate: Option<PathBuf>,
 }
 
 /// Limits of connections to the public listener.
@@ -196,6 +164,7 @@ impl Config {
             settle_records_max: layers
                 .number("settle.records_max", 1..=100_000)
                 .unwrap_or(1),
+            rulesets_max: layers.number("settle.rulesets_max", 1..=10).unwrap_or(1),
             settle_window_hits_max: layers
                 .number("settle.window_hits_max", 0..=10_000_000)
                 .unwrap_or(0),
@@ -290,64 +259,6 @@ fn mode(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|mode| *mode <= 0o777);
     mode.ok_or_else(|| format!("{text:?} is no access such as \"0660\""))
-}
-
-fn readable(path: &str) -> Result<PathBuf, String> {
-    let readable = std::fs::File::open(path).map(|_| PathBuf::from(path));
-    readable.map_err(|why| format!("cannot read {path}: {why}"))
-}
-
-fn certificate(layers: &mut Layers, chain: &str, key: &str) -> Option<Certificate> {
-    for (one, other) in [(chain, key), (key, chain)] {
-        if layers.is_set(one) && !layers.is_set(other) {
-            layers.refuse(one, format!("needs {other} beside it"));
-        }
-    }
-    let (chain, key) = (
-        layers.optional(chain, readable),
-        layers.optional(key, readable),
-    );
-    let (chain, key) = (chain?, key?);
-    Some(Certificate { chain, key })
-}
-
-fn acme(layers: &mut Layers) -> Option<Acme> {
-    let acme = Acme {
-        hosts: layers.many("acme.hosts", acme_host),
-        contact: layers.optional("acme.contact", |text| match text.split_once('@') {
-            Some((name, host)) if !name.is_empty() && !host.is_empty() => Ok(text.to_owned()),
-            _ => Err(format!("{text:?} is no e-mail address")),
-        }),
-        directory: layers.one("acme.directory", |text| match Url::parse(text) {
-            Ok(url) if url.scheme() == "https" => Ok(text.to_owned()),
-            _ => Err(format!("{text:?} is no https URL")),
-        }),
-        challenge: layers
-            .word(
-                "acme.challenge",
-                &[
-                    ("tls-alpn-01", AcmeChallenge::TlsAlpn01),
-                    ("http-01", AcmeChallenge::Http01),
-                ],
-            )
-            .unwrap_or_default(),
-        ca_certificate: layers.optional("acme.ca_certificate", readable),
-    };
-    (!acme.hosts.is_empty()).then_some(acme)
-}
-
-/// A name that an authority can look up.
-fn acme_host(text: &str) -> Result<String, String> {
-    let host = text.to_ascii_lowercase();
-    let url = Url::parse(&format!("https://{host}/"));
-    let named = url.as_ref().is_ok_and(|url| {
-        usable_host(url) && url.domain() == Some(host.as_str()) && !host.contains(['*', ':'])
-    });
-    if named {
-        Ok(host)
-    } else {
-        Err(format!("{text:?} is no host name such as t.example.com"))
-    }
 }
 
 fn http(layers: &mut Layers) -> HttpLimits {

@@ -6,6 +6,7 @@
 //! and everything that is wrong is said at once.
 
 mod address;
+mod certificates;
 mod checked;
 mod environment;
 mod file;
@@ -31,7 +32,8 @@ use layers::Layers;
 use setting::{Setting, Written};
 
 pub use address::{Address, Place};
-pub use checked::{Acme, AcmeChallenge, Certificate, Config, HttpLimits};
+pub use certificates::{Acme, AcmeChallenge, Certificate};
+pub use checked::{Config, HttpLimits};
 pub use live::Live;
 pub use reference::{Key, keys};
 pub use role::Role;

@@ -11,6 +11,7 @@
 mod came;
 mod company;
 mod connected;
+mod connecting;
 mod day_keys;
 #[cfg(test)]
 mod faults;
@@ -34,15 +35,14 @@ use crate::domain::seal::Seal;
 use crate::domain::time::Micros;
 use crate::journal::{Journal, JournalError};
 use crate::judge::RuleSet;
-use crate::store::{Ingest, MessageState, Shared, Store, StoreError, Turns};
+use crate::store::{Ingest, MessageState, Store, StoreError};
 
 pub use offline::{Offline, Settled};
 pub use rejudge::Rejudging;
 
-use connected::{Connected, Own};
+use connected::Connected;
 use day_keys::DayKeys;
 use fold::{Fold, Round};
-use held::Held;
 
 /// Why a round failed.
 #[derive(Debug, thiserror::Error)]
@@ -337,67 +337,6 @@ impl Settler {
             None if unread => until.min(connected.settled_to),
             _ => until,
         }
-    }
-
-    /// Leases are renewed now and then; with others than before it begins anew.
-    async fn renew(
-        &mut self,
-        mut connected: Connected,
-        store: &Store,
-        now: Micros,
-    ) -> Result<Connected, SettleError> {
-        let (Held::Leased(leased), Some(shared)) = (&mut connected.held, store.shared()) else {
-            return Ok(connected);
-        };
-        if !self.options.settles || !leased.is_to_renew(now) {
-            return Ok(connected);
-        }
-        let turns = shared.lease(self.journal.edge()).await?;
-        if turns == *leased.turns() {
-            leased.renewed(now);
-            return Ok(connected);
-        }
-        tracing::info!(
-            shards = turns.len(),
-            "settle: settles other shards than before"
-        );
-        self.connect_with(store, Some((shared, turns)), now).await
-    }
-
-    /// Asks the store where it is, and begins to read there.
-    async fn connect(&mut self, store: &Store, now: Micros) -> Result<Connected, SettleError> {
-        let shared = match store.shared() {
-            Some(shared) if self.options.settles => {
-                Some((shared, shared.lease(self.journal.edge()).await?))
-            }
-            shared => shared.map(|shared| (shared, Turns::new())),
-        };
-        self.connect_with(store, shared, now).await
-    }
-
-    async fn connect_with(
-        &mut self,
-        store: &Store,
-        shared: Option<(Shared<'_>, Turns)>,
-        now: Micros,
-    ) -> Result<Connected, SettleError> {
-        let id = self.journal.edge();
-        let (edge, position) = store.edge(id, now).await?;
-        self.journal.skip_to(position.sequence);
-        let own = Own {
-            edge,
-            id,
-            position,
-            reader: self.journal.reader(position.sequence),
-            shipped_to: Micros::default(),
-        };
-        let since = self.hears_since.unwrap_or_default();
-        let times = (since, now);
-        let mut connected = Connected::begin(own, shared, &self.options, times).await?;
-        connected.shadows = self
-            .shadows(store, &store.open_rejudgements().await?, now)
-            .await?;
-        Ok(connected)
     }
 }
 

@@ -122,17 +122,18 @@ pub struct ShortLinkReport {
     silent_edges: Vec<String>,
 }
 
-/// Reports on a campaign with these links.
+/// Reports on a campaign with these links, by the judgements of this ledger.
 ///
 /// # Errors
 /// The store is not available.
 pub async fn campaign(
     store: &Store,
+    ledger: Ledger,
     id: u32,
     links: &[LinkRow],
 ) -> Result<CampaignReport, StoreError> {
-    let sums = store.sums(Ledger::IN_FORCE, id, None).await?;
-    let uniques = store.uniques(Ledger::IN_FORCE, id).await?;
+    let sums = store.sums(ledger, id, None).await?;
+    let uniques = store.uniques(ledger, id).await?;
     let mut whole = RawAndHuman::default();
     let mut by_link: BTreeMap<u32, RawAndHuman> = BTreeMap::new();
     for row in sums.iter().filter(|row| row.counted) {
@@ -165,12 +166,16 @@ pub async fn campaign(
     })
 }
 
-/// Reports on a short link.
+/// Reports on a short link, likewise.
 ///
 /// # Errors
 /// The store is not available.
-pub async fn short_link(store: &Store, id: u32) -> Result<ShortLinkReport, StoreError> {
-    let sums = store.sums(Ledger::IN_FORCE, 0, Some(id)).await?;
+pub async fn short_link(
+    store: &Store,
+    ledger: Ledger,
+    id: u32,
+) -> Result<ShortLinkReport, StoreError> {
+    let sums = store.sums(ledger, 0, Some(id)).await?;
     let mut whole = RawAndHuman::default();
     for row in sums.iter().filter(|row| row.counted) {
         whole.add(row);

@@ -45,6 +45,8 @@ const ROUTES: &[&str] = &[
     "/api/v1/rulesets",
     "/api/v1/rulesets/{name}",
     "/api/v1/rulesets/{name}/use",
+    "/api/v1/rulesets/{name}/shadow",
+    "/api/v1/rulesets/{name}/shadow/stop",
     "/api/v1/rejudgements",
     "/api/v1/rejudgements/{id}",
     "/api/v1/rejudgements/{id}/stop",

@@ -42,6 +42,8 @@ const CALLS: &[(&str, &str)] = &[
     ("GET /rulesets", "ruleset list"),
     ("GET /rulesets/{name}", "ruleset print"),
     ("POST /rulesets/{name}/use", "ruleset use"),
+    ("POST /rulesets/{name}/shadow", "ruleset shadow"),
+    ("POST /rulesets/{name}/shadow/stop", "ruleset shadow"),
     ("POST /rejudgements", "rejudge"),
     ("GET /rejudgements", "rejudgements list"),
     ("GET /rejudgements/{id}", "rejudgements show"),

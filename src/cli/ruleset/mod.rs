@@ -94,11 +94,28 @@ pub(super) enum RulesetCommand {
         #[arg(value_name = "RULESET")]
         which: String,
     },
+    /// Count what a rule set says beside what is in force, of history and of what comes
+    ///
+    /// `cupel stats --ruleset` shows it. Nothing else changes: hits stay judged by the live one. It
+    /// judges by what is known of a hit, as that was found by the live one's windows and lists.
+    ///
+    /// Example: cupel ruleset shadow own@1
+    Shadow {
+        #[command(flatten)]
+        ask: Ask,
+        /// One that is kept: with a version, or the newest of its name
+        #[arg(value_name = "RULESET")]
+        which: String,
+        /// Count it no more, and forget what was counted
+        #[arg(long)]
+        stop: bool,
+    },
 }
 
 const COLUMNS: &[Column] = &[
     column("RULE SET", "/ruleset", Form::Text),
     column("LIVE SINCE", "/live_since", Form::Time),
+    column("IN SHADOW SINCE", "/shadow/since", Form::Time),
     column("SHIPPED", "/shipped", Form::Text),
     column("KEPT SINCE", "/created_at", Form::Time),
     column("HUMAN BELOW", "/human_max", Form::Number),
@@ -136,6 +153,13 @@ impl RulesetCommand {
             Self::Use { ask, which } => {
                 let request = Request::post(["rulesets", &which, "use"]).about(&which);
                 ask.one(&request, COLUMNS)
+            }
+            Self::Shadow { ask, which, stop } => {
+                let request = match stop {
+                    false => Request::post(["rulesets", &which, "shadow"]),
+                    true => Request::post(["rulesets", &which, "shadow", "stop"]),
+                };
+                ask.one(&request.about(&which), COLUMNS)
             }
         }
     }

@@ -1,54 +1,82 @@
 //! Why a hit was judged as it was, in sentences: the sum, the hits around it that counted, what
 //! was known of it from before, and what would have turned it.
 
-use actix_web::{HttpResponse, web};
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::domain::campaign::PrivacyLevel;
-use crate::domain::message::MessageId;
-use crate::domain::neighbour::Neighbour;
 use crate::domain::network::Lists;
 use crate::domain::record::{Hit, Target};
-use crate::domain::time::Micros;
-use crate::judge::signals::{Family, Signal, by_name};
-use crate::judge::{self, Around, Explained, RuleSet, Turn};
-use crate::store::{EarlierJudgement, Recent, Store, StoreError, StoredHit};
+use crate::judge::signals::Family;
+use crate::judge::{self, RuleSet, Turn};
+use crate::store::{EarlierJudgement, StoredHit};
 
 use super::super::Parts;
 use super::super::auth::MayRead;
 use super::super::error::WebError;
+use super::company::{Company, Rests};
 use super::events::{found, id as name_of, judgement};
+use super::query;
+use super::rulesets::{Kept, readable};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    /// What would judge it; without it, what does.
+    ruleset: Option<String>,
+}
 
 pub(super) async fn get(
     _caller: MayRead,
     parts: web::Data<Parts>,
     id: web::Path<String>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, WebError> {
+    let asked: Asked = query(&request)?;
     let store = parts.store()?;
-    let stored = found(&store, &id).await?;
-    let rules = parts.rules_of(stored.hit.ruleset);
+    let mut stored = found(&store, &id).await?;
+    let earlier = store
+        .earlier_judgements(stored.edge, stored.sequence)
+        .await?;
+    let in_force = stored.hit.ruleset;
+    // What judges facts again takes them as they are: their windows are those of who found them.
+    let same_facts = |it: &&EarlierJudgement| it.facts == stored.hit.facts;
+    let first = earlier.iter().rev().take_while(same_facts).last();
+    let found_by = parts.rules_of(first.map_or(in_force, |it| it.ruleset));
     let individual = stored.hit.level == PrivacyLevel::Individual;
+    let rules = match &asked.ruleset {
+        Some(name) => Some(Arc::new(readable(
+            Kept::of(&parts).await?.named(&parts, name)?,
+        )?)),
+        None => parts.rules_of(in_force),
+    };
     let Some(rules) = rules.filter(|_| individual) else {
         let what = match individual {
             true => "The rule set that judged it is not known here: nobody can say why.",
             false => "The privacy level keeps no reasons: the class is what was said when it came.",
         };
-        let members = json!({"text": [verdict(&stored), what]});
+        let members = json!({"text": [verdict(&stored, None), what]});
         return Ok(shown(&parts, &stored, members));
     };
+    if asked.ruleset.is_some() {
+        stored.hit.verdict = judge::judge(&rules, stored.hit.kind, stored.hit.facts);
+        stored.hit.ruleset = rules.id();
+    }
     let company = Company::of(&store, &stored).await?;
+    let windows_of = found_by.unwrap_or_else(|| Arc::clone(&rules));
+    let explained = judge::explain(&rules, stored.hit.kind, stored.hit.facts);
     let why = Why {
-        rests: company.rests(
-            &rules,
-            &judge::explain(&rules, stored.hit.kind, stored.hit.facts),
-        ),
-        earlier: store
-            .earlier_judgements(stored.edge, stored.sequence)
-            .await?,
+        rests: company.rests(windows_of.windows(), &explained),
+        earlier,
         turn: judge::turn(&rules, stored.hit.kind, stored.hit.facts),
         parts: &parts,
         stored: &stored,
         rules: &rules,
+        windows_of: &windows_of,
+        would: asked.ruleset.is_some(),
         company: &company,
     };
     Ok(shown(&parts, &stored, why.members()))
@@ -68,102 +96,14 @@ fn shown(parts: &Parts, stored: &StoredHit, mut members: Value) -> HttpResponse 
     HttpResponse::Ok().json(members)
 }
 
-/// The hits of a message that are remembered, with their events.
-struct Company {
-    hits: Vec<(String, Recent)>,
-    seen: Vec<Neighbour>,
-    /// The place of the hit in question in `seen`.
-    own: usize,
-    accepted_at: Option<Micros>,
-    minted_at: Option<Micros>,
-    links: u32,
-}
-
-/// A signal of the judgement.
-struct Rests {
-    signal: &'static Signal,
-    weight: f64,
-    /// Places of the hits that it rests on; `None` if it rests on none, or not on any that is
-    /// remembered.
-    on: Option<Vec<usize>>,
-}
-
-impl Company {
-    async fn of(store: &Store, stored: &StoredHit) -> Result<Self, StoreError> {
-        let mut company = Self {
-            hits: Vec::new(),
-            seen: Vec::new(),
-            own: 0,
-            accepted_at: None,
-            minted_at: None,
-            links: 0,
-        };
-        if let Some((message, _)) = stored.hit.message {
-            company.fill(store, message).await?;
-        }
-        let name = name_of(stored);
-        let own = company.hits.iter().position(|(id, _)| *id == name);
-        company.seen = company.hits.iter().map(|(_, recent)| recent.seen).collect();
-        company.own = own.unwrap_or(company.seen.len());
-        if own.is_none() {
-            company.seen.push(stored.as_neighbour());
-        }
-        Ok(company)
-    }
-
-    async fn fill(&mut self, store: &Store, message: MessageId) -> Result<(), StoreError> {
-        let minted_at = i64::from(message.minted_at).saturating_mul(1_000_000);
-        self.minted_at = Some(Micros::new(minted_at));
-        let links = store.link_totals(&[message.campaign.get()]).await?;
-        self.links = links.first().map_or(0, |(_, links)| *links);
-        let Some(state) = store.message_state(message).await? else {
-            return Ok(());
-        };
-        self.accepted_at = state.accepted_at;
-        let edges = store.edge_names().await?;
-        let named = state.recent.into_iter().filter_map(|recent| {
-            let edge = edges.get(&recent.edge)?;
-            Some((format!("{edge}-{}", recent.sequence), recent))
-        });
-        self.hits = named.collect();
-        Ok(())
-    }
-
-    fn rests(&self, rules: &RuleSet, explained: &Explained) -> Vec<Rests> {
-        let Some(hit) = self.seen.get(self.own) else {
-            return Vec::new();
-        };
-        let around = Around {
-            hit,
-            company: &self.seen,
-            accepted_at: self.accepted_at,
-            minted_at: self.minted_at,
-            links: self.links,
-            windows: rules.windows(),
-        };
-        let signals = explained.signals.iter().filter_map(|(name, weight)| {
-            let signal = by_name(name)?;
-            Some(Rests {
-                signal,
-                weight: *weight,
-                on: judge::rests_on(&around, self.own, signal).filter(|on| !on.is_empty()),
-            })
-        });
-        signals.collect()
-    }
-
-    /// The others.
-    fn others(&self) -> impl Iterator<Item = (usize, &str, &Recent)> {
-        let places = self.hits.iter().enumerate();
-        let others = places.filter(|(place, _)| *place != self.own);
-        others.map(|(place, (id, recent))| (place, id.as_str(), recent))
-    }
-}
-
 struct Why<'a> {
     parts: &'a Parts,
     stored: &'a StoredHit,
     rules: &'a RuleSet,
+    /// By whose windows its facts were found.
+    windows_of: &'a RuleSet,
+    /// It is not by them that it is judged.
+    would: bool,
     company: &'a Company,
     rests: Vec<Rests>,
     earlier: Vec<EarlierJudgement>,
@@ -207,7 +147,7 @@ impl Why<'_> {
             "name": rests.signal.name,
             "family": rests.signal.family.name(),
             "weight": rests.weight,
-            "holds": judge::holds(self.rules, rests.signal),
+            "holds": judge::holds(self.windows_of, rests.signal),
             "evidence": about.map(|about| &about.evidence),
             "victims": about.map(|about| &about.victims),
             "neighbours": rests.on.as_ref().map(|on| self.ids(on)),
@@ -255,7 +195,8 @@ impl Why<'_> {
     }
 
     fn text(&self) -> Vec<String> {
-        let mut text = vec![verdict(self.stored)];
+        let would = self.would.then(|| self.rules.label());
+        let mut text = vec![verdict(self.stored, would.as_deref())];
         let prior = judge::explain(self.rules, self.stored.hit.kind, self.stored.hit.facts).prior;
         text.push(format!("It begins at {prior:+.1}, before any evidence."));
         let mut heaviest: Vec<_> = self.rests.iter().collect();
@@ -285,7 +226,7 @@ impl Why<'_> {
 
     fn sentence(&self, rests: &Rests) -> String {
         let Rests { signal, weight, on } = rests;
-        let holds = judge::holds(self.rules, signal).unwrap_or_default();
+        let holds = judge::holds(self.windows_of, signal).unwrap_or_default();
         let on = match on {
             Some(on) => format!(" It rests on {}.", self.ids(on).join(", ")),
             None if signal.family == Family::Neighbours => {
@@ -352,8 +293,8 @@ impl Why<'_> {
     }
 }
 
-/// What was said, in a sentence.
-fn verdict(stored: &StoredHit) -> String {
+/// What was said, in a sentence; or what would be, by a rule set of this name.
+fn verdict(stored: &StoredHit, by: Option<&str>) -> String {
     let hit = &stored.hit;
     let on = match hit.target {
         Target::Campaign(campaign, 0) => format!("of campaign {}", campaign.get()),
@@ -370,7 +311,11 @@ fn verdict(stored: &StoredHit) -> String {
     match hit.level {
         PrivacyLevel::Individual => {
             let score = hit.verdict.score.percent();
-            let said = format!("The {kind} {on} was judged {class} ({stage})");
+            let was = match by {
+                Some(by) => format!("by {by} would be"),
+                None => "was".to_owned(),
+            };
+            let said = format!("The {kind} {on} {was} judged {class} ({stage})");
             format!("{said}: a machine made it with a chance of {score:.1} %.")
         }
         _ => format!("The {kind} {on} was judged {class}."),

@@ -2,6 +2,7 @@
 
 mod calibration;
 mod campaigns;
+mod company;
 mod config;
 mod events;
 mod explain;
@@ -116,6 +117,8 @@ fn judging(routes: &mut web::ServiceConfig) {
         )
         .service(at("/rulesets/{name}").route(get().to(rulesets::get)))
         .service(at("/rulesets/{name}/use").route(post().to(rulesets::make_live)))
+        .service(at("/rulesets/{name}/shadow").route(post().to(rulesets::put_in_shadow)))
+        .service(at("/rulesets/{name}/shadow/stop").route(post().to(rulesets::end_shadow)))
         .service(
             at("/rejudgements")
                 .route(post().to(rejudgements::create))

@@ -33,7 +33,9 @@ struct New {
 fn shown(kept: &Kept, one: &Rejudgement) -> Value {
     let row = kept.rows.iter().find(|row| row.id == one.ruleset);
     let state = match (one.ended_at, one.done) {
-        (None, _) => "running",
+        // One in shadow goes on with what comes.
+        (None, true) => "counting",
+        (None, false) => "running",
         (Some(_), true) => "done",
         (Some(_), false) => "stopped",
     };

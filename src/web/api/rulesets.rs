@@ -1,11 +1,13 @@
 //! Rule sets: those that are kept, and which of them is live.
 
+use std::sync::Arc;
+
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::judge::RuleSet;
-use crate::store::{RuleSetRow, RuleSetUse, StoreError};
+use crate::store::{Rejudgement, RuleSetRow, RuleSetUse, StoreError};
 
 use super::super::Parts;
 use super::super::auth::{IsAdmin, MayRead};
@@ -28,6 +30,8 @@ struct New {
 pub(super) struct Kept {
     pub(super) rows: Vec<RuleSetRow>,
     pub(super) live: Option<RuleSetUse>,
+    /// What counts the judgements of those in shadow.
+    shadows: Vec<Rejudgement>,
 }
 
 impl Kept {
@@ -36,6 +40,7 @@ impl Kept {
         Ok(Self {
             rows: store.rulesets().await?,
             live: store.live_ruleset().await?,
+            shadows: store.shadows().await?,
         })
     }
 
@@ -54,14 +59,34 @@ impl Kept {
         ))
     }
 
+    /// What counts the judgements of this one.
+    pub(super) fn shadow(&self, row: &RuleSetRow) -> Result<&Rejudgement, WebError> {
+        let shadow = self.shadows.iter().find(|shadow| shadow.ruleset == row.id);
+        shadow.ok_or_else(|| {
+            let name = label(row);
+            WebError::Conflict {
+                pointer: String::new(),
+                detail: format!(
+                    "what {name} says is not counted: begin with cupel ruleset shadow {name}"
+                ),
+            }
+        })
+    }
+
     fn shown(&self, parts: &Parts, row: &RuleSetRow) -> Value {
         let live = self.live.filter(|live| live.ruleset == row.id);
-        let rules = RuleSet::kept(&row.text);
-        let rules = rules.as_ref();
+        // Its lists are long to read in.
+        let known = parts
+            .rules_of(row.id)
+            .filter(|known| known.text() == row.text);
+        let rules = known.map_or_else(|| RuleSet::kept(&row.text).map(Arc::new), Ok);
+        let rules = rules.as_deref();
+        let shadow = self.shadows.iter().find(|shadow| shadow.ruleset == row.id);
         json!({
             "ruleset": label(row),
             "live": live.is_some(),
             "live_since": live.map(|live| live.at),
+            "shadow": shadow.map(counted),
             "shipped": is_shipped(parts, row),
             "created_at": row.created_at,
             "human_max": rules.map(RuleSet::human_max).ok(),
@@ -70,6 +95,17 @@ impl Kept {
             "error": rules.err().map(ToString::to_string),
         })
     }
+}
+
+/// How far what a rule set in shadow says is counted.
+pub(super) fn counted(shadow: &Rejudgement) -> Value {
+    json!({
+        "rejudgement": shadow.id,
+        "since": shadow.begun_at,
+        "complete": shadow.done,
+        "hits": shadow.hits,
+        "of": shadow.of.max(shadow.hits),
+    })
 }
 
 /// One that this version can judge by.
@@ -197,6 +233,53 @@ pub(super) async fn make_live(
     let now = Kept {
         live: Some(used),
         rows: kept.rows.clone(),
+        shadows: kept.shadows.clone(),
     };
+    Ok(HttpResponse::Ok().json(now.shown(&parts, row)))
+}
+
+/// Counts what one of them says beside what is in force.
+pub(super) async fn put_in_shadow(
+    _caller: IsAdmin,
+    parts: web::Data<Parts>,
+    name: web::Path<String>,
+) -> Result<HttpResponse, WebError> {
+    let (store, kept) = (parts.store()?, Kept::of(&parts).await?);
+    let row = kept.named(&parts, &name)?;
+    readable(row)?;
+    let (others_max, now) = (parts.config.rulesets_max - 1, parts.clock.now());
+    match store.begin_shadow(row.id, others_max, now).await {
+        Err(StoreError::Conflict(_)) => {
+            let of = |shadow: &Rejudgement| {
+                let row = kept.rows.iter().find(|row| row.id == shadow.ruleset);
+                row.map_or_else(String::new, label)
+            };
+            let all: Vec<_> = kept.shadows.iter().map(of).collect();
+            let detail = format!(
+                "{} rule sets are counted at once, the live one among them; in shadow are: {}; \
+                stop one with cupel ruleset shadow NAME --stop, or raise settle.rulesets_max",
+                others_max + 1,
+                all.join(", "),
+            );
+            let pointer = String::new();
+            return Err(WebError::Conflict { pointer, detail });
+        }
+        begun => drop(begun?),
+    }
+    let now = Kept::of(&parts).await?;
+    Ok(HttpResponse::Ok().json(now.shown(&parts, now.named(&parts, &name)?)))
+}
+
+/// Counts it no more, and forgets what was counted.
+pub(super) async fn end_shadow(
+    _caller: IsAdmin,
+    parts: web::Data<Parts>,
+    name: web::Path<String>,
+) -> Result<HttpResponse, WebError> {
+    let (store, kept) = (parts.store()?, Kept::of(&parts).await?);
+    let row = kept.named(&parts, &name)?;
+    let shadow = kept.shadow(row)?;
+    store.end_rejudgement(shadow.id, parts.clock.now()).await?;
+    let now = Kept::of(&parts).await?;
     Ok(HttpResponse::Ok().json(now.shown(&parts, row)))
 }

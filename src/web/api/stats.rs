@@ -1,34 +1,90 @@
-//! Statistics.
+//! Statistics: by the judgements in force, or by those of a rule set in shadow.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::domain::judgement::Ledger;
 use crate::stats;
 
 use super::super::Parts;
 use super::super::auth::MayRead;
 use super::super::error::WebError;
+use super::super::rulesets::label;
 use super::links::existing;
+use super::query;
+use super::rulesets::{Kept, counted};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    ruleset: Option<String>,
+}
+
+/// A report, and by whose judgements it is.
+#[derive(Serialize)]
+struct By<R> {
+    #[serde(flatten)]
+    report: R,
+    /// `None`: by those in force, whichever rule sets made them.
+    ruleset: Option<String>,
+    /// How far they are counted, of a rule set in shadow.
+    shadow: Option<Value>,
+}
+
+/// Whose judgements are asked for.
+async fn asked(parts: &Parts, request: &HttpRequest) -> Result<(Ledger, By<()>), WebError> {
+    let asked: Asked = query(request)?;
+    let mut by = By {
+        report: (),
+        ruleset: None,
+        shadow: None,
+    };
+    let Some(name) = asked.ruleset else {
+        return Ok((Ledger::IN_FORCE, by));
+    };
+    let kept = Kept::of(parts).await?;
+    let row = kept.named(parts, &name)?;
+    let shadow = kept.shadow(row)?;
+    by.ruleset = Some(label(row));
+    by.shadow = Some(counted(shadow));
+    Ok((shadow.ledger().unwrap_or(Ledger::IN_FORCE), by))
+}
+
+fn answer<R: Serialize>(report: R, by: By<()>) -> HttpResponse {
+    HttpResponse::Ok().json(By {
+        report,
+        ruleset: by.ruleset,
+        shadow: by.shadow,
+    })
+}
 
 pub(super) async fn campaign(
     _caller: MayRead,
     parts: web::Data<Parts>,
     id: web::Path<String>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, WebError> {
     let campaign = existing(&parts, &id).await?;
+    let (ledger, by) = asked(&parts, &request).await?;
     let store = parts.store()?;
     let links = store.links(campaign).await?;
-    Ok(HttpResponse::Ok().json(stats::campaign(&store, campaign.get(), &links).await?))
+    let report = stats::campaign(&store, ledger, campaign.get(), &links).await?;
+    Ok(answer(report, by))
 }
 
 pub(super) async fn short_link(
     _caller: MayRead,
     parts: web::Data<Parts>,
     code: web::Path<String>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, WebError> {
     let store = parts.store()?;
     let row = store
         .short_link(&code)
         .await?
         .ok_or(WebError::NotFound("short link"))?;
-    Ok(HttpResponse::Ok().json(stats::short_link(&store, row.id.get()).await?))
+    let (ledger, by) = asked(&parts, &request).await?;
+    let report = stats::short_link(&store, ledger, row.id.get()).await?;
+    Ok(answer(report, by))
 }

@@ -12,7 +12,7 @@ use crate::neighbours::{CLOUD, FIREFOX, FIREFOX_SENDS, HOME, campaign, follow};
 const SHIPPED: &str = include_str!("../../../src/judge/rulesets/default.toml");
 
 /// By which hits from hosting companies are a machine's.
-fn strict() -> String {
+pub(crate) fn strict() -> String {
     SHIPPED
         .replace("name = \"default\"", "name = \"strict\"")
         .replace(

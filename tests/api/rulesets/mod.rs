@@ -1,6 +1,7 @@
 //! Rule sets of one's own in a server: kept, made live, and kept live.
 
 mod on_file;
+mod shadows;
 
 use reqwest::Method;
 use serde_json::{Value, json};
