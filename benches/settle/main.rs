@@ -74,6 +74,9 @@ struct Options {
     /// Ship everything to a second settler, through the inbox
     #[arg(long, requires = "store")]
     shipped: bool,
+    /// Rule sets that are counted beside what is in force
+    #[arg(long, default_value_t = 0, conflicts_with = "shipped")]
+    shadows: u32,
     /// Where journal and file go
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -111,6 +114,9 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     asked::register(&store, options.campaigns, made::LINKS).await?;
     let rules = Arc::new(maker.rules().clone());
     let mut settlers = settlers(options, own.path(), &journal, &rules)?;
+    if options.shadows > 0 {
+        again::in_shadow(&store, &mut settlers[0], options.shadows).await?;
+    }
     let moving = Moving::start(&journal);
     let mut keeper = journal.keeper().unwrap();
     let (mut cost, mut wall, mut done) = (Cost::default(), Duration::ZERO, 0);
