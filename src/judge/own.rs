@@ -1,7 +1,7 @@
 //! Networks and agents of one's own, which a rule set names: what it says of them stands in the
 //! place of what the shipped lists say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
 use aho_corasick::AhoCorasick;
@@ -61,13 +61,25 @@ impl Own {
         }
         own.networks = (!own.entries.is_empty()).then(|| draft.finish());
         let (mut patterns, mut kinds) = (Vec::new(), Vec::new());
+        let mut known = HashSet::new();
         for (name, entries) in agents {
             let kind = AgentKind::from_name(name.get_ref()).filter(|it| *it != AgentKind::Empty);
-            let kind = kind.ok_or_else(|| wrong(name, "no such kind of client".to_owned()))?;
+            let kind = kind.ok_or_else(|| {
+                let kinds = AgentKind::ALL.iter().filter(|it| **it != AgentKind::Empty);
+                let kinds: Vec<_> = kinds.map(|kind| kind.name()).collect();
+                wrong(
+                    name,
+                    format!("no such kind of client; there are {}", kinds.join(", ")),
+                )
+            })?;
             for entry in entries {
                 let part = entry.get_ref();
                 if part.trim().len() < AGENT_BYTES_MIN {
                     return Err(wrong(entry, "shorter than 4 bytes".to_owned()));
+                }
+                if !known.insert(part.to_ascii_lowercase()) {
+                    let what = "is there already; case does not matter";
+                    return Err(wrong(entry, what.to_owned()));
                 }
                 patterns.push(part);
                 kinds.push((part.len(), kind));

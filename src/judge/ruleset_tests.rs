@@ -81,7 +81,26 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "[networks]\nhosting = [\"AS8075\"]",
         "AS8075: AS8075 must not be called hosting",
     ),
-    ("[agents]", "[agents]\nempty = [\"Foo/1\"]", "no such kind"),
+    (
+        "[agents]",
+        "[agents]\nempty = [\"Foo/1\"]",
+        "no such kind of client; there are browser,",
+    ),
+    (
+        "[agents]",
+        "[agents]\nbrowser = ['Foo/1']\nlibrary = ['foo/1']",
+        "is there already",
+    ),
+    (
+        "[networks]",
+        "[networks]\nhosting = ['AS+1']",
+        "no AS number such as AS64500",
+    ),
+    (
+        "[networks]",
+        "[networks]\nhosting = ['as4294967296']",
+        "no AS number such as AS64500",
+    ),
     (
         "[agents]",
         "[agents]\nbrowser = [\" x \"]",

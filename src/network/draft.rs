@@ -34,10 +34,15 @@ impl DraftLists {
     /// What is wrong with it: host bits, a prefix finer than a /64, AS0, or a network that must not
     /// be called hosting.
     pub fn add(&mut self, list: Lists, network: &str) -> Result<(), String> {
-        let number = network.strip_prefix("AS").map(str::parse);
-        match number {
-            Some(Ok(number)) => self.add_asn(list, number),
-            _ => self.add_prefix(list, network),
+        let name = network.split_at_checked(2);
+        match name.filter(|(letters, _)| letters.eq_ignore_ascii_case("AS")) {
+            Some((_, digits)) => {
+                let digits = Some(digits).filter(|it| it.bytes().all(|it| it.is_ascii_digit()));
+                let number = digits.and_then(|digits| digits.parse().ok());
+                let none = || format!("`{network:.60}` is no AS number such as AS64500");
+                self.add_asn(list, number.ok_or_else(none)?)
+            }
+            None => self.add_prefix(list, network),
         }
     }
 
