@@ -64,10 +64,15 @@ impl Kept {
         let shadow = self.shadows.iter().find(|shadow| shadow.ruleset == row.id);
         shadow.ok_or_else(|| {
             let name = label(row);
+            let live = match self.live.is_some_and(|live| live.ruleset == row.id) {
+                true => "; it is live, and what is in force is shown where none is named",
+                false => "",
+            };
             WebError::Conflict {
                 pointer: String::new(),
                 detail: format!(
-                    "what {name} says is not counted: begin with cupel ruleset shadow {name}"
+                    "what {name} says is not counted apart: begin with cupel ruleset shadow \
+                    {name}{live}"
                 ),
             }
         })

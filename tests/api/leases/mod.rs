@@ -1,6 +1,8 @@
 //! Settlers of one store that come between each other at the worst moment. Each has a journal of
 //! its own; the moments are made by hand, and the database is of the tests' own.
 
+mod shadows;
+
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -178,8 +180,8 @@ impl World {
     fn counted(&self) -> String {
         self.sql(
             "SELECT (SELECT count(*) FROM hits), (SELECT count(DISTINCT number) FROM hits),
-                (SELECT sum(hits) FROM sums WHERE cell = 0),
-                (SELECT raw FROM uniques WHERE link < 0 AND kind = 2),
+                (SELECT sum(hits) FROM sums WHERE ruleset = 0 AND cell = 0),
+                (SELECT raw FROM uniques WHERE ruleset = 0 AND link < 0 AND kind = 2),
                 (SELECT count(*) FROM inbox)",
         )
     }
