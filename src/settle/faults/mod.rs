@@ -1,6 +1,7 @@
 //! Rounds that are struck in the middle, on a real journal and a real database: each hit is stored
 //! and counted once all the same. And the mistake that these tests must catch.
 
+mod news;
 mod rejudged;
 mod replayed;
 mod shadowed;

@@ -96,7 +96,7 @@ impl Side {
 
     /// Class of each hit in the end, sums and unique counts. What is counted as evidence is in the
     /// rows.
-    async fn accounts(&self) -> (Vec<Class>, Vec<SumRow>, Vec<UniqueRow>) {
+    pub(super) async fn accounts(&self) -> (Vec<Class>, Vec<SumRow>, Vec<UniqueRow>) {
         let store = &store(&self.own).await;
         let all = EventFilter {
             limit: 1_000,
