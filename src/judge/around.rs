@@ -4,11 +4,21 @@
 //! evidence (a rule reads what was observed of the others, never what was concluded), and guesses:
 //! `minted_at` is a lower bound of the send time and is used as nothing else.
 
-use super::signals::{SETTLED, SIGNALS};
+use std::sync::LazyLock;
+
+use super::signals::{SETTLED, SIGNALS, Signal};
 use super::windows::Windows;
 use crate::domain::judgement::Facts;
 use crate::domain::neighbour::Neighbour;
 use crate::domain::time::Micros;
+
+/// Settled rules, and the facts they find: out of all signals, twice for every hit.
+static RULES: LazyLock<Vec<(u8, SettledRule)>> = LazyLock::new(|| {
+    let settled = |signal: &Signal| Some((signal.bit, signal.around()?));
+    SIGNALS.iter().filter_map(settled).collect()
+});
+
+type SettledRule = fn(&Around<'_>) -> bool;
 
 /// What a settled rule sees: a hit, and what came around it.
 #[derive(Clone, Copy, Debug)]
@@ -34,10 +44,10 @@ impl Around<'_> {
     #[must_use]
     pub fn settle(&self) -> Facts {
         let observed = Facts::from_bits(self.hit.facts.bits() & !SETTLED);
-        SIGNALS
+        RULES
             .iter()
-            .filter(|signal| signal.around().is_some_and(|holds| holds(self)))
-            .fold(observed, |facts, signal| facts.with(signal.bit))
+            .filter(|(_, holds)| holds(self))
+            .fold(observed, |facts, (bit, _)| facts.with(*bit))
     }
 }
 

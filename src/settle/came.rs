@@ -91,10 +91,10 @@ impl Came {
     }
 
     /// What is settled here, in the order in which it came, and before it what is due.
-    pub(super) fn fold<'a>(self, mut fold: Fold<'a>, due: Vec<(i64, StoredHit)>) -> Fold<'a> {
+    pub(super) fn fold<'a>(self, mut fold: Fold<'a>, due: Vec<(i64, Box<StoredHit>)>) -> Fold<'a> {
         self.accepted().for_each(|accepted| fold.accept(accepted));
         for (edge, stored) in due {
-            fold.settle(edge, stored);
+            fold.settle(edge, &stored);
         }
         self.texts.into_iter().for_each(|side| fold.text(side));
         for (sequence, act) in self.acts {
@@ -102,7 +102,7 @@ impl Came {
         }
         for arrival in self.here {
             if let Arrived::Hit(stored) = arrival.what {
-                fold.write(arrival.edge, *stored);
+                fold.write(arrival.edge, stored);
             }
         }
         fold.judge();
@@ -118,7 +118,7 @@ impl Came {
     }
 
     /// Messages that are touched here, by this and by what is `due`; each once.
-    pub(super) fn messages(&self, due: &[(i64, StoredHit)]) -> Vec<MessageId> {
+    pub(super) fn messages(&self, due: &[(i64, Box<StoredHit>)]) -> Vec<MessageId> {
         let new = self.here.iter().filter_map(Arrival::message);
         let due = due.iter().filter_map(|(_, stored)| stored.hit.message);
         let mut ids: Vec<_> = new.chain(due.map(|(id, _)| id)).collect();

@@ -1,7 +1,7 @@
 //! Where a settler is with one store: its journal, its leases, its windows, and what it knows of
 //! messages. Made anew after every error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::domain::shard::Shard;
 use crate::domain::time::Micros;
@@ -203,7 +203,7 @@ impl Connected {
 
     /// The store has this, which came of no journal and no inbox.
     pub(super) fn wrote(&mut self, written: Ingest) {
-        self.known.learn(written.messages);
+        self.known.wrote(written.messages);
         if let (Held::Leased(leased), Some(lease)) = (&mut self.held, &written.lease) {
             leased.moved(lease);
         }
@@ -258,11 +258,11 @@ impl Connected {
 
     /// The store has this, which came of what the round had read.
     pub(super) fn took(&mut self, written: Ingest, came: &Written) {
-        let mut hits: BTreeMap<i64, Vec<StoredHit>> = BTreeMap::new();
+        let mut hits: BTreeMap<i64, VecDeque<Box<StoredHit>>> = BTreeMap::new();
         for (edge, hit) in written.hits {
-            hits.entry(edge).or_default().push(hit);
+            hits.entry(edge).or_default().push_back(hit);
         }
-        self.known.learn(written.messages);
+        self.known.wrote(written.messages);
         let mut to = came.last.clone();
         if let Held::Leased(leased) = &mut self.held {
             if came.emptied {

@@ -36,7 +36,7 @@ impl Known {
         store: &Store,
         ids: Vec<MessageId>,
     ) -> Result<States, StoreError> {
-        let mut states = HashMap::with_capacity(ids.len());
+        let mut states = States::with_capacity_and_hasher(ids.len(), Default::default());
         let mut unknown = Vec::new();
         for id in ids {
             let young = self.young.remove(&id);
@@ -79,7 +79,19 @@ impl Known {
         Ok(asked.iter().filter_map(of).collect())
     }
 
-    /// What the store has now.
+    /// The store has these now.
+    pub(super) fn wrote(&mut self, states: Vec<(MessageId, MessageState)>) {
+        let stored = |(id, state)| {
+            let stored = MessageState {
+                stored: true,
+                ..state
+            };
+            (id, stored)
+        };
+        self.learn(states.into_iter().map(stored));
+    }
+
+    /// Takes back what is known of messages, and is the same in the store.
     pub(super) fn learn(&mut self, states: impl IntoIterator<Item = (MessageId, MessageState)>) {
         for (id, state) in states {
             self.weight += weight(&state);

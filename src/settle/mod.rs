@@ -29,6 +29,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::id_map::IdMap;
 use crate::domain::judgement::{Ledger, RuleSetId};
 use crate::domain::message::MessageId;
 use crate::domain::seal::Seal;
@@ -349,4 +350,4 @@ fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-type States = HashMap<MessageId, MessageState>;
+type States = IdMap<MessageId, MessageState>;

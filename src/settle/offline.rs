@@ -28,7 +28,7 @@ pub struct Offline {
     states: States,
     links: HashMap<u32, u32>,
     /// Hits whose windows are open, by time and number.
-    open: BTreeMap<(Micros, u64), StoredHit>,
+    open: BTreeMap<(Micros, u64), Box<StoredHit>>,
     fresh: Vec<StoredHit>,
     accepted: Vec<Accepted>,
     settled_to: Micros,
@@ -63,7 +63,7 @@ impl Offline {
     pub fn new(rules: Arc<RuleSet>) -> Self {
         Self {
             rules,
-            states: States::new(),
+            states: States::default(),
             links: HashMap::new(),
             open: BTreeMap::new(),
             fresh: Vec::new(),
@@ -128,10 +128,10 @@ impl Offline {
         let mut said: BTreeMap<u64, Settled> = BTreeMap::new();
         for stored in due.into_values() {
             said.insert(stored.sequence, Settled::of(&stored));
-            fold.settle(0, stored);
+            fold.settle(0, &stored);
         }
         for stored in self.fresh.drain(..) {
-            fold.write(0, stored);
+            fold.write(0, Box::new(stored));
         }
         fold.judge();
         let (changes, untouched) = fold.finish();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::campaign::PrivacyLevel;
 use crate::domain::hit::{HitKind, Method};
+use crate::domain::id_map::IdMap;
 use crate::domain::judgement::{Class, Facts, Ledger};
 use crate::domain::message::MessageId;
 use crate::domain::record::Hit;
@@ -77,8 +78,8 @@ impl Counting {
 /// Changes of sums and unique counts.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
-    sums: BTreeMap<SumKey, StoredSums>,
-    uniques: BTreeMap<UniqueKey, (i64, i64)>,
+    sums: IdMap<SumKey, StoredSums>,
+    uniques: IdMap<UniqueKey, (i64, i64)>,
     evidence: BTreeMap<EvidenceKey, i64>,
 }
 
@@ -226,12 +227,15 @@ impl Totals {
         }
     }
 
-    /// Puts what changed among what is written.
+    /// Puts what changed among what is written; in one order everywhere, or two settlers could wait
+    /// for each other.
     pub(super) fn write(self, out: &mut Ingest) {
         let moved = |(_, sums): &(SumKey, StoredSums)| *sums != StoredSums::default();
         let changed = |(_, by): &(UniqueKey, (i64, i64))| *by != (0, 0);
         out.sums = self.sums.into_iter().filter(moved).collect();
+        out.sums.sort_unstable_by_key(|(key, _)| *key);
         out.uniques = self.uniques.into_iter().filter(changed).collect();
+        out.uniques.sort_unstable_by_key(|(key, _)| *key);
         let counted = self.evidence.into_iter();
         out.evidence = counted.filter(|(_, by)| *by != 0).collect();
     }

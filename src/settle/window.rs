@@ -23,7 +23,7 @@ pub(super) struct Windows {
 #[derive(Debug, Default)]
 pub(super) struct Due {
     /// Each behind the row of its edge; in order within an edge.
-    pub(super) hits: Vec<(i64, StoredHit)>,
+    pub(super) hits: Vec<(i64, Box<StoredHit>)>,
     /// There may be more.
     pub(super) more: bool,
     /// Time up to which there is none, where there may be.
@@ -78,7 +78,7 @@ impl Windows {
 
     /// Hits of one edge that the store has taken: all there are to settle here up to `to`, and
     /// behind what it had before.
-    pub(super) fn add(&mut self, edge: i64, to: u64, hits: Vec<StoredHit>) {
+    pub(super) fn add(&mut self, edge: i64, to: u64, hits: VecDeque<Box<StoredHit>>) {
         let room = self.room / self.edges.len().max(1);
         if let Some(window) = self.edges.get_mut(&edge) {
             window.add(to, room, hits);
@@ -110,7 +110,7 @@ struct Edge<'s> {
 #[derive(Debug)]
 struct Window {
     /// In order of their sequences.
-    hits: VecDeque<StoredHit>,
+    hits: VecDeque<Box<StoredHit>>,
     /// Last sequence up to which no open hit is missing here.
     complete_to: u64,
     /// Last sequence that the store has, of what is settled here.
@@ -133,7 +133,7 @@ impl Window {
         is_due: impl Fn(Micros) -> bool,
         room: usize,
         limit: usize,
-        due: &mut Vec<(i64, StoredHit)>,
+        due: &mut Vec<(i64, Box<StoredHit>)>,
     ) -> Result<(), StoreError> {
         // Out of a backlog, it catches up with what is written meanwhile.
         if self.complete_to < self.written && self.hits.len() + PAGE <= room {
@@ -162,11 +162,12 @@ impl Window {
         let more = more.await?;
         self.complete_to = more.last_sequence.unwrap_or(self.written);
         let own = |stored: &StoredHit| from.held.has(stored.shard());
-        self.hits.extend(more.hits.into_iter().filter(own));
+        self.hits
+            .extend(more.hits.into_iter().filter(own).map(Box::new));
         Ok(())
     }
 
-    fn add(&mut self, to: u64, room: usize, hits: Vec<StoredHit>) {
+    fn add(&mut self, to: u64, room: usize, hits: VecDeque<Box<StoredHit>>) {
         let from = self.written;
         self.written = from.max(to);
         if self.complete_to < from {

@@ -127,7 +127,7 @@ pub struct Ingest {
     /// Texts behind ids.
     pub texts: Vec<(u64, Vec<u8>)>,
     /// New hits, each behind the row of its edge.
-    pub hits: Vec<(i64, StoredHit)>,
+    pub hits: Vec<(i64, Box<StoredHit>)>,
     /// Presses and unsubscribes of the journal, with their sequences.
     pub acts: Vec<(u64, Act)>,
     /// Judgements that changed.

@@ -48,6 +48,8 @@ pub struct MessageState {
     pub recent: Vec<Recent>,
     /// What rule sets in shadow count otherwise.
     pub shadows: Vec<ShadowCount>,
+    /// Whether the store has a row of it.
+    pub stored: bool,
 }
 
 impl MessageState {
@@ -188,6 +190,7 @@ fn state(row: &Row) -> Result<(MessageId, MessageState), StoreError> {
             tracing::error!(message = %id, "store: unreadable counts of shadows, begun anew");
             Vec::new()
         }),
+        stored: true,
     };
     Ok((id, state))
 }

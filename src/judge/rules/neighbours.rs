@@ -115,8 +115,9 @@ impl Around<'_> {
             let stretch = || self.followed(micros).filter(within);
             within(&self.hit) && distinct(stretch().map(|hit| hit.link), links) == links
         };
-        // Mostly there are not so many links in all.
-        follows(self.hit)
+        // Mostly there are not so many links in all, or even hits.
+        self.company.len() >= links
+            && follows(self.hit)
             && distinct(self.followed(micros).map(|hit| hit.link), links) == links
             && self.followed(micros).any(begins)
     }
@@ -126,17 +127,13 @@ impl Around<'_> {
         self.links.saturating_mul(6).div_ceil(10).max(3) as usize
     }
 
-    /// How many links its source followed around this hit, up to `most`.
-    fn swept(&self, most: u32) -> u32 {
+    /// Whether its source followed so many links around this hit.
+    fn is_in_sweep(&self, links: usize) -> bool {
         let shown = |hit: &&Neighbour| !hit.facts.has(bits::HONEYPOT);
-        let links = self
-            .followed(self.windows.sweep)
-            .filter(shown)
-            .map(|hit| hit.link);
-        match follows(self.hit) {
-            true => u32::try_from(distinct(links, most as usize)).unwrap_or(most),
-            false => 0,
-        }
+        let swept = || self.followed(self.windows.sweep).filter(shown);
+        self.company.len() >= links
+            && follows(self.hit)
+            && distinct(swept().map(|hit| hit.link), links) == links
     }
 }
 
@@ -172,6 +169,9 @@ pub(crate) fn rapid(around: &Around<'_>) -> bool {
 /// source is the robot's too: only the first hits of a message are remembered.
 pub(crate) fn flood(around: &Around<'_>) -> bool {
     const HITS: usize = 20;
+    if around.company.len() < HITS || !follows(around.hit) {
+        return false;
+    }
     let own = |other: &&Neighbour| follows(other) && same_source(other, around.hit);
     let mut times = [0; 64];
     let mut count = 0;
@@ -185,7 +185,7 @@ pub(crate) fn flood(around: &Around<'_>) -> bool {
         [first, .., last] => last.saturating_sub(*first) <= around.windows.flood,
         _ => false,
     };
-    follows(around.hit) && times.windows(HITS).any(quick)
+    times.windows(HITS).any(quick)
 }
 
 /// Two links at once, from a network where machines are common.
@@ -195,14 +195,13 @@ pub(crate) fn cloud_pair(around: &Around<'_>) -> bool {
 
 /// Most of the campaign's links in one sweep.
 pub(crate) fn most_links(around: &Around<'_>) -> bool {
-    let most = u32::try_from(around.most()).unwrap_or(u32::MAX);
-    around.links > 0 && around.swept(most) >= most && !all_links(around)
+    around.links > 0 && around.is_in_sweep(around.most()) && !all_links(around)
 }
 
 /// All of the campaign's links in one sweep, the unsubscribe link among them, where
 /// there are four and more.
 pub(crate) fn all_links(around: &Around<'_>) -> bool {
-    around.links >= 4 && around.swept(around.links) >= around.links
+    around.links >= 4 && around.is_in_sweep(around.links as usize)
 }
 
 /// One client whose headers are of this browser now and of that one then, within a minute.
@@ -233,7 +232,7 @@ pub(crate) fn many_networks(around: &Around<'_>) -> bool {
     let counts = |hit: &&Neighbour| {
         follows(hit) && hit.agent == around.hit.agent && hit.network != 0 && !any(hit.facts, PEOPLE)
     };
-    if !counts(&around.hit) || around.is_at_home() {
+    if around.company.len() < 3 || !counts(&around.hit) || around.is_at_home() {
         return false;
     }
     let all = || around.near(around.windows.turns).filter(counts);

@@ -1,11 +1,12 @@
 //! Hits folded into rows, sums, unique counts and message states. Pure: what it returns is
 //! written by somebody else.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use crate::domain::act::Act;
 use crate::domain::campaign::PrivacyLevel;
 use crate::domain::hit::Answer;
+use crate::domain::id_map::{IdMap, IdSet};
 use crate::domain::judgement::{Facts, Ledger, Verdict};
 use crate::domain::message::{MessageId, RecipientKey};
 use crate::domain::time::Micros;
@@ -54,9 +55,9 @@ impl<'a> Round<'a> {
 pub(super) struct Fold<'a> {
     round: Round<'a>,
     states: States,
-    touched: BTreeSet<MessageId>,
+    touched: IdSet<MessageId>,
     /// Messages with something new for the judgement of their hits.
-    to_judge: BTreeMap<MessageId, News>,
+    to_judge: IdMap<MessageId, News>,
     totals: Totals,
     out: Ingest,
     progress: Progress,
@@ -67,8 +68,8 @@ impl<'a> Fold<'a> {
         Self {
             round,
             states,
-            touched: BTreeSet::new(),
-            to_judge: BTreeMap::new(),
+            touched: IdSet::default(),
+            to_judge: IdMap::default(),
             totals: Totals::default(),
             out: Ingest::default(),
             progress: Progress::default(),
@@ -98,7 +99,7 @@ impl<'a> Fold<'a> {
 
     /// A hit that is new to the store, of the edge in this row. It is counted as the edge judged
     /// it, until [`Fold::judge`] has looked around it.
-    pub(super) fn write(&mut self, edge: i64, mut stored: StoredHit) {
+    pub(super) fn write(&mut self, edge: i64, mut stored: Box<StoredHit>) {
         if let Some((id, recipient)) = stored.hit.message {
             let hit = &mut stored.hit;
             let state = self.states.entry(id).or_default();
@@ -128,7 +129,7 @@ impl<'a> Fold<'a> {
     }
 
     /// A stored hit whose window has closed.
-    pub(super) fn settle(&mut self, edge: i64, stored: StoredHit) {
+    pub(super) fn settle(&mut self, edge: i64, stored: &StoredHit) {
         self.progress.settled += 1;
         // An aggregate hit has no facts left: the edge's judgement is the last.
         if stored.hit.level != PrivacyLevel::Individual {
@@ -137,11 +138,11 @@ impl<'a> Fold<'a> {
         let place = (edge, stored.sequence);
         let Some((id, _)) = stored.hit.message else {
             // There is nothing around it; but another rule set may have judged it.
-            let hit = stored.hit;
+            let hit = &stored.hit;
             let verdict = judge::judge(self.round.rules, hit.kind, hit.facts);
             if verdict != hit.verdict {
                 let before = (hit.facts, hit.verdict);
-                self.revise(&Counting::of(&hit, place), before, (hit.facts, verdict));
+                self.revise(&Counting::of(hit, place), before, (hit.facts, verdict));
             }
             return;
         };
@@ -149,12 +150,12 @@ impl<'a> Fold<'a> {
         let own = |recent: &Recent| (recent.edge, recent.sequence) == place;
         if state.recent.iter().any(own) {
             let news = news(&mut self.to_judge, id, state.accepted_at);
-            news.closing.insert(place);
+            news.closing.push(place);
             return;
         }
         // One of too many is judged once more, among those that there was room for.
         let scene = self.round.scene(id, state);
-        let now = scene.judge_left_out(&stored, &company::of(state));
+        let now = scene.judge_left_out(stored, &company::of(state));
         if now != (stored.hit.facts, stored.hit.verdict) {
             let before = (stored.hit.facts, stored.hit.verdict);
             self.revise(&Counting::of(&stored.hit, place), before, now);
@@ -236,9 +237,12 @@ impl<'a> Fold<'a> {
     /// Everything to be written, but edge and positions; and the states that stay as they were.
     pub(super) fn finish(mut self) -> (Ingest, States) {
         let states = &mut self.states;
-        let touched = self.touched.iter();
+        // In one order everywhere, or two settlers could wait for each other.
+        let mut touched: Vec<_> = self.touched.into_iter().collect();
+        touched.sort_unstable();
         self.out.messages = touched
-            .filter_map(|id| Some((*id, states.remove(id)?)))
+            .into_iter()
+            .filter_map(|id| Some((id, states.remove(&id)?)))
             .collect();
         for (_, state) in &mut self.out.messages {
             let counted = |ledger| self.round.shadows.iter().any(|it| it.ledger == ledger);
@@ -254,7 +258,7 @@ impl<'a> Fold<'a> {
 /// What is known of the message that a hit counts for, to be written.
 fn state_of<'s>(
     states: &'s mut States,
-    touched: &mut BTreeSet<MessageId>,
+    touched: &mut IdSet<MessageId>,
     hit: &Counting,
 ) -> Option<&'s mut MessageState> {
     let id = hit.message.filter(|_| hit.counted)?;

@@ -1,17 +1,18 @@
 //! The hits of a message judged among each other: those that are new, those whose windows close,
 //! and those for which something new says something else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use crate::domain::id_map::IdMap;
 use crate::domain::judgement::Facts;
 use crate::domain::message::MessageId;
 use crate::domain::time::Micros;
 use crate::judge;
-use crate::store::{HitPlace, MessageState, Recent};
+use crate::store::{HitPlace, MessageState, Recent, StoredHit};
 
 use super::super::company::{self, Scene};
 use super::super::totals::Counting;
-use super::{Fold, Judgement};
+use super::{Fold, Judgement, Round};
 
 /// What is new of a message.
 #[derive(Default)]
@@ -19,14 +20,36 @@ pub(super) struct News {
     /// Hits that are new to the store, by their places among those that are written.
     pub(super) hits: Vec<usize>,
     /// Hits whose windows close now, where they stand.
-    pub(super) closing: BTreeSet<HitPlace>,
+    pub(super) closing: Vec<HitPlace>,
     /// When it had been accepted, as far as was known before.
     accepted_before: Option<Micros>,
 }
 
+impl News {
+    /// Whether a hit has these facts because of what is new.
+    fn is_why(
+        &self,
+        written: &[(i64, Box<StoredHit>)],
+        scene: &Scene<'_>,
+        state: &MessageState,
+        (hit, facts): (&Recent, Facts),
+    ) -> bool {
+        let new = self.hits.iter().filter_map(|at| written.get(*at));
+        let new: BTreeSet<_> = new.map(|(edge, new)| (*edge, new.sequence)).collect();
+        let known = state.recent.iter();
+        let known = known.filter(|it| !new.contains(&(it.edge, it.sequence)));
+        let company: Vec<_> = known.map(|it| it.seen).collect();
+        let before = Scene {
+            accepted_at: self.accepted_before,
+            ..*scene
+        };
+        before.judge(&hit.seen, &company).0 != facts
+    }
+}
+
 /// What is new of a message, which had been accepted then before that.
 pub(super) fn news(
-    all: &mut BTreeMap<MessageId, News>,
+    all: &mut IdMap<MessageId, News>,
     id: MessageId,
     accepted: Option<Micros>,
 ) -> &mut News {
@@ -46,48 +69,56 @@ impl Fold<'_> {
     /// Judges hits that are new, and those whose windows have closed, of every message that there
     /// is something new of, among all that is known around them.
     pub(in super::super) fn judge(&mut self) {
-        for (id, news) in std::mem::take(&mut self.to_judge) {
-            let Some(mut state) = self.states.remove(&id) else {
+        let mut to_judge: Vec<_> = std::mem::take(&mut self.to_judge).into_iter().collect();
+        to_judge.sort_unstable_by_key(|(id, _)| *id);
+        for (id, news) in to_judge {
+            let Some(state) = self.states.get_mut(&id) else {
                 continue;
             };
-            let scene = self.round.scene(id, &state);
-            let begun = self.judge_new(&news.hits, &scene, &mut state);
-            let closed = self.judge_closed(&news, &scene, &mut state);
-            self.states.insert(id, state);
+            let scene = self.round.scene(id, state);
+            let begun = self
+                .round
+                .judge_new(&mut self.out.hits, &news.hits, &scene, state);
+            let closed = self
+                .round
+                .judge_closed(&self.out.hits, &news, &scene, state);
             for (counting, before, now) in begun {
                 self.count(&counting, Some(before), now);
             }
             for (before, now) in closed {
                 let counting = Counting::of_recent(id, &before);
-                let again = self.had_closed(&before, &news);
+                let again = self.round.had_closed(&before, &news);
                 self.progress.reopened += u64::from(again);
                 self.revise(&counting, (before.seen.facts, before.verdict), now);
                 self.touched.insert(id);
             }
         }
     }
+}
 
+impl Round<'_> {
     /// Judges the hits of a message whose windows have closed; returns those of which something
     /// else is to be said now, as they were.
     fn judge_closed(
         &self,
+        written: &[(i64, Box<StoredHit>)],
         news: &News,
         scene: &Scene<'_>,
         state: &mut MessageState,
     ) -> Vec<(Recent, Judgement)> {
         let company = company::of(state);
         let mut changed = Vec::new();
-        for recent in state
-            .recent
-            .iter()
-            .filter(|it| (self.round.is_due)(it.seen.at))
-        {
+        // Windows that close are no news to hits whose windows had closed.
+        let is_news = !news.hits.is_empty() || news.accepted_before != scene.accepted_at;
+        let may_change = |it: &&Recent| is_news || !self.had_closed(it, news);
+        let due = state.recent.iter().filter(|it| (self.is_due)(it.seen.at));
+        for recent in due.filter(may_change) {
             let now = scene.judge(&recent.seen, &company);
             let own = (recent.seen.facts, recent.verdict);
             let changes = match self.had_closed(recent, news) {
                 // Once settled, what is only a little likelier than before is left as it is. And so
                 // is what another rule set says, or its windows, of what was known before.
-                true => matters(own, now) && self.is_of(news, scene, state, (recent, now.0)),
+                true => matters(own, now) && news.is_why(written, scene, state, (recent, now.0)),
                 false => own != now,
             };
             if changes {
@@ -109,34 +140,15 @@ impl Fold<'_> {
     /// comes late, or out of order, is older than what has closed.
     fn had_closed(&self, recent: &Recent, news: &News) -> bool {
         let place = (recent.edge, recent.sequence);
-        recent.seen.at <= self.round.settled_before && !news.closing.contains(&place)
-    }
-
-    /// Whether a hit has these facts because of what is new of its message.
-    fn is_of(
-        &self,
-        news: &News,
-        scene: &Scene<'_>,
-        state: &MessageState,
-        (hit, facts): (&Recent, Facts),
-    ) -> bool {
-        let new = news.hits.iter().filter_map(|at| self.out.hits.get(*at));
-        let new: BTreeSet<_> = new.map(|(edge, new)| (*edge, new.sequence)).collect();
-        let known = state.recent.iter();
-        let known = known.filter(|it| !new.contains(&(it.edge, it.sequence)));
-        let company: Vec<_> = known.map(|it| it.seen).collect();
-        let before = Scene {
-            accepted_at: news.accepted_before,
-            ..*scene
-        };
-        before.judge(&hit.seen, &company).0 != facts
+        recent.seen.at <= self.settled_before && !news.closing.contains(&place)
     }
 
     /// Judges hits of a message that are about to be written, before their windows close: most of
     /// a sweep comes at once, and what is right from the start need not be changed. Returns what
     /// was counted otherwise.
     fn judge_new(
-        &mut self,
+        &self,
+        written: &mut [(i64, Box<StoredHit>)],
         new: &[usize],
         scene: &Scene<'_>,
         state: &mut MessageState,
@@ -144,7 +156,7 @@ impl Fold<'_> {
         let company = company::of(state);
         let mut recounted = Vec::new();
         for place in new {
-            let Some((edge, stored)) = self.out.hits.get_mut(*place) else {
+            let Some((edge, stored)) = written.get_mut(*place) else {
                 continue;
             };
             let order = (stored.hit.at, *edge, stored.sequence);
@@ -159,7 +171,7 @@ impl Fold<'_> {
             }
             let before = (stored.hit.facts, stored.hit.verdict);
             (stored.hit.facts, stored.hit.verdict) = (facts, verdict);
-            stored.hit.ruleset = self.round.rules.id();
+            stored.hit.ruleset = self.rules.id();
             if before != (facts, verdict) {
                 let counting = Counting::of(&stored.hit, (*edge, stored.sequence));
                 recounted.push((counting, before, (facts, verdict)));

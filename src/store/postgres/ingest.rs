@@ -6,7 +6,7 @@ use sqlx::{PgConnection, PgPool};
 use tokio::time::timeout;
 
 use crate::domain::act::Act;
-use crate::domain::message::MessageId;
+use crate::domain::message::{MessageId, RecipientKey};
 use crate::domain::record::Hit;
 use crate::domain::time::Micros;
 
@@ -31,6 +31,7 @@ use super::rejudged;
 const HIT_BYTES: usize = 280;
 const ACT_BYTES: usize = 110;
 const SHIPPED_BYTES: usize = 180;
+const MESSAGE_BYTES: usize = 400;
 
 /// Longest that one transaction may take; a server that hangs is away.
 const INGEST_MAX: Duration = Duration::from_secs(60);
@@ -60,7 +61,9 @@ async fn write(writer: &PgPool, all: &Ingest) -> Result<(), StoreError> {
     copy_acts(on, edge, &all.acts).await?;
     copy_shipped(on, &all.shipped).await?;
     revise(on, &all.revisions).await?;
-    upsert_messages(on, &all.messages).await?;
+    let (known, new): (Vec<_>, Vec<_>) = all.messages.iter().partition(|(_, it)| it.stored);
+    copy_messages(on, &new).await?;
+    upsert_messages(on, &known).await?;
     add_sums(on, &all.sums).await?;
     add_uniques(on, &all.uniques).await?;
     add_evidence(on, &all.evidence).await?;
@@ -101,7 +104,10 @@ async fn insert_texts(on: &mut PgConnection, texts: &[(u64, Vec<u8>)]) -> Result
     Ok(())
 }
 
-async fn copy_hits(on: &mut PgConnection, hits: &[(i64, StoredHit)]) -> Result<(), StoreError> {
+async fn copy_hits(
+    on: &mut PgConnection,
+    hits: &[(i64, Box<StoredHit>)],
+) -> Result<(), StoreError> {
     const SQL: &str = "COPY hits (at, sequence, facts, minted_at, agent, headers, source, campaign,
         link, number, asn, edge, ruleset, lists, lists_version, revision, score, kind, method,
         protocol, answer, level, token, flags, class, prefix, claimed)
@@ -274,9 +280,37 @@ pub(in crate::store) async fn message_states(
     Ok(rows.into_iter().map(Row::Postgres).collect())
 }
 
+/// Those that the store has no row of; nobody else settles them. One that it has all the same fails
+/// the round, and the next asks for it.
+async fn copy_messages(
+    on: &mut PgConnection,
+    all: &[&(MessageId, MessageState)],
+) -> Result<(), StoreError> {
+    const SQL: &str = "COPY messages (campaign, minted_at, number, recipient, accepted_at,
+        first_hit_at, counts, recent, shadows) FROM STDIN (FORMAT binary)";
+    if all.is_empty() {
+        return Ok(());
+    }
+    let mut rows = Rows::with_room(all.len(), MESSAGE_BYTES);
+    for (id, state) in all {
+        let recipient = state.recipient.map(RecipientKey::bytes);
+        rows.row(9)
+            .int8(i64::from(id.campaign.get()))
+            .int8(i64::from(id.minted_at))
+            .int8(i64::from(id.number))
+            .bytes_or_null(recipient.as_ref().map(|key| key.as_slice()))
+            .int8_or_null(state.accepted_at.map(Micros::get))
+            .int8_or_null(state.first_hit_at.map(Micros::get))
+            .bytes(&state.write_counts())
+            .bytes_or_null(state.write_recent().as_deref())
+            .bytes_or_null(shadows::write(&state.shadows).as_deref());
+    }
+    rows.copy(on, SQL).await
+}
+
 async fn upsert_messages(
     on: &mut PgConnection,
-    all: &[(MessageId, MessageState)],
+    all: &[&(MessageId, MessageState)],
 ) -> Result<(), StoreError> {
     const SQL: &str = "INSERT INTO messages
             (campaign, minted_at, number, recipient, accepted_at, first_hit_at, counts, recent,

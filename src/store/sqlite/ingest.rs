@@ -125,7 +125,7 @@ pub(super) fn statement(begin: &str, values: usize, rows: usize, end: &str) -> S
 
 async fn insert_hits(
     on: &mut SqliteConnection,
-    rows: &[(i64, StoredHit)],
+    rows: &[(i64, Box<StoredHit>)],
 ) -> Result<(), StoreError> {
     const BEGIN: &str = "INSERT INTO hits (edge, sequence, at, kind, method, protocol, answer,
         level, token, flags, campaign, link, minted_at, number, agent, headers, asn, lists,
