@@ -6,6 +6,7 @@ mod held;
 mod ingest;
 mod insert;
 mod leases;
+mod messages;
 mod nodes;
 mod rejudged;
 mod shared;
@@ -27,8 +28,9 @@ use super::sql::{Query, Sql, within};
 use super::{Store, StoreError};
 
 pub(super) use held::{Held, ask};
-pub(super) use ingest::{ingest, message_states};
+pub(super) use ingest::ingest;
 pub(super) use insert::insert;
+pub(super) use messages::message_states;
 pub use nodes::Node;
 pub use shared::{EdgeState, Shared};
 
