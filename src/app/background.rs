@@ -226,7 +226,7 @@ async fn has_gone(store: &Store, error: &SettleError) -> bool {
     match error {
         SettleError::Store(StoreError::Position { .. } | StoreError::LeaseLost) => false,
         // A server may answer who reads, and refuse who writes, as a standby does.
-        SettleError::Store(_) if store.is_remote() => true,
+        SettleError::Store(error) if store.is_remote() => !store.is_busy(error),
         _ => {
             let checked = store.check().await;
             checked.is_err_and(|error| !store.is_busy(&error))

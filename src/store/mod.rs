@@ -300,11 +300,14 @@ impl Store {
     }
 
     /// Whether this is over in a moment, and the connections are good: a file that another process
-    /// has locked.
+    /// has locked, or two transactions that waited for each other, of which one was chosen to fail.
     #[must_use]
     pub fn is_busy(&self, error: &StoreError) -> bool {
-        self.file.is_some()
-            && matches!(error, StoreError::Unavailable(error) if sqlite::is_busy(error))
+        match (error, &self.file) {
+            (StoreError::Unavailable(error), Some(_)) => sqlite::is_busy(error),
+            (StoreError::Unavailable(error), None) => postgres::is_deadlock(error),
+            _ => false,
+        }
     }
 
     /// What it shares with other processes, if it can be shared.

@@ -213,3 +213,9 @@ async fn make_partition(
 pub(super) fn bytes() -> Query<'static> {
     Query::new(Sql::same("SELECT pg_database_size(current_database())"))
 }
+
+/// Whether the server ended a transaction because another waited for it, and it for that.
+pub(super) fn is_deadlock(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.as_deref() == Some("40P01")
+}
