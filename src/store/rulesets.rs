@@ -129,8 +129,9 @@ impl Store {
 /// The rule set of the last use, which nobody else goes behind before this is done.
 pub(super) async fn last_use(on: &mut Transaction) -> Result<Option<RuleSetId>, StoreError> {
     const HOLD: Sql =
-        Sql::same("UPDATE ruleset_uses SET at = at WHERE id = (SELECT max(id) FROM ruleset_uses)");
+        Sql::same("UPDATE ruleset_uses SET at = at WHERE id = (SELECT min(id) FROM ruleset_uses)");
     const LAST: Sql = Sql::same("SELECT ruleset FROM ruleset_uses ORDER BY id DESC LIMIT 1");
+    // Of the first, which stays the first: whoever waits for the last may hold what was the last.
     on.run(Query::new(HOLD)).await?;
     // Who held it before has gone behind it since.
     let row = on.optional(Query::new(LAST)).await?;
