@@ -94,7 +94,8 @@ pub(crate) async fn check(store: &Store, id: u32) -> anyhow::Result<u64> {
         filter.after = Some((last.edge, last.sequence));
     }
     let mut stored = Totals::new();
-    for row in store.sums(Ledger::IN_FORCE, id, None).await? {
+    let counts = store.counts(Ledger::IN_FORCE, id).await?;
+    for row in counts.sums {
         *stored.entry((row.kind, row.link, row.class)).or_default() += row.hits;
     }
     // A class that everybody left stands there with 0.
@@ -105,8 +106,8 @@ pub(crate) async fn check(store: &Store, id: u32) -> anyhow::Result<u64> {
         (key, (count(raw), count(human)))
     });
     let counted: BTreeMap<_, _> = counted.collect();
-    let uniques = store.uniques(Ledger::IN_FORCE, id).await?;
-    let uniques = uniques
+    let uniques = counts
+        .uniques
         .into_iter()
         .map(|row| ((row.kind, row.link), (row.raw, row.human)));
     let uniques: BTreeMap<_, _> = uniques.collect();

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::domain::hit::{HitKind, Method};
 use crate::domain::judgement::{Class, Ledger};
 use crate::domain::time::Micros;
-use crate::store::{LinkRow, Store, StoreError, SumRow, UniqueRow};
+use crate::store::{Counts, LinkRow, Store, StoreError, SumRow, UniqueRow};
 
 pub use calibration::{Calibration, calibration};
 pub use share::{Estimate, percent, wilson};
@@ -132,8 +132,7 @@ pub async fn campaign(
     id: u32,
     links: &[LinkRow],
 ) -> Result<CampaignReport, StoreError> {
-    let sums = store.sums(ledger, id, None).await?;
-    let uniques = store.uniques(ledger, id).await?;
+    let Counts { sums, uniques } = store.counts(ledger, id).await?;
     let mut whole = RawAndHuman::default();
     let mut by_link: BTreeMap<u32, RawAndHuman> = BTreeMap::new();
     for row in sums.iter().filter(|row| row.counted) {
@@ -175,7 +174,7 @@ pub async fn short_link(
     ledger: Ledger,
     id: u32,
 ) -> Result<ShortLinkReport, StoreError> {
-    let sums = store.sums(ledger, 0, Some(id)).await?;
+    let sums = store.short_link_sums(ledger, id).await?;
     let mut whole = RawAndHuman::default();
     for row in sums.iter().filter(|row| row.counted) {
         whole.add(row);

@@ -63,7 +63,7 @@ pub use rejudgements::{
 pub use rulesets::{RuleSetRow, RuleSetUse};
 pub use shadows::ShadowCount;
 pub use short_links::{ShortLinkEdit, ShortLinkRow};
-pub use stats::{SumRow, UniqueRow};
+pub use stats::{Counts, SumRow, UniqueRow};
 
 /// Why the store could not do something.
 #[derive(Debug, thiserror::Error)]

@@ -227,7 +227,8 @@ impl World {
         for stored in &mut hits {
             (stored.edge, stored.source) = (EdgeId(0), None);
         }
-        let sums = async |campaign| store.sums(Ledger::IN_FORCE, campaign, None).await.unwrap();
+        let counts = async |campaign| store.counts(Ledger::IN_FORCE, campaign).await.unwrap();
+        let (short_links, campaign) = (counts(0).await, counts(1).await);
         let ids: Vec<_> = (0..MESSAGES).map(message).collect();
         let states: States = store
             .message_states(&ids)
@@ -237,8 +238,8 @@ impl World {
             .collect();
         Accounts {
             hits,
-            sums: [sums(0).await, sums(1).await],
-            uniques: store.uniques(Ledger::IN_FORCE, 1).await.unwrap(),
+            sums: [short_links.sums, campaign.sums],
+            uniques: campaign.uniques,
             states: ids.iter().map(|id| states.get(id).cloned()).collect(),
         }
     }

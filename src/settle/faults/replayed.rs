@@ -117,9 +117,9 @@ impl Side {
         let counted = store.evidence(Micros::default()).await.unwrap();
         assert_eq!(counted.into_iter().collect::<BTreeMap<_, _>>(), evident);
         let classes = events.iter().map(|stored| stored.hit.verdict.class);
-        let mut sums = store.sums(Ledger::IN_FORCE, 1, None).await.unwrap();
+        let counts = store.counts(Ledger::IN_FORCE, 1).await.unwrap();
+        let (mut sums, mut uniques) = (counts.sums, counts.uniques);
         sums.retain(|row| row.hits != 0);
-        let mut uniques = store.uniques(Ledger::IN_FORCE, 1).await.unwrap();
         uniques.retain(|row| row.raw != 0);
         (classes.collect(), sums, uniques)
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::domain::judgement::Ledger;
 use crate::stats;
+use crate::store::StoreError;
 
 use super::super::Parts;
 use super::super::auth::MayRead;
@@ -51,12 +52,27 @@ async fn asked(parts: &Parts, request: &HttpRequest) -> Result<(Ledger, By<()>),
     Ok((shadow.ledger().unwrap_or(Ledger::IN_FORCE), by))
 }
 
-fn answer<R: Serialize>(report: R, by: By<()>) -> HttpResponse {
-    HttpResponse::Ok().json(By {
+/// Answers with the report by whose judgements are asked for.
+async fn answer<R: Serialize>(
+    parts: &Parts,
+    request: &HttpRequest,
+    report: impl AsyncFnOnce(Ledger) -> Result<R, StoreError>,
+) -> Result<HttpResponse, WebError> {
+    let (ledger, _) = asked(parts, request).await?;
+    let report = report(ledger).await?;
+    // Of a rule set that was taken out of shadow meanwhile, some counts may have been removed.
+    let (now, by) = asked(parts, request).await?;
+    if now != ledger {
+        return Err(WebError::Conflict {
+            pointer: String::new(),
+            detail: "the rule set was put in shadow anew meanwhile: ask again".to_owned(),
+        });
+    }
+    Ok(HttpResponse::Ok().json(By {
         report,
         ruleset: by.ruleset,
         shadow: by.shadow,
-    })
+    }))
 }
 
 pub(super) async fn campaign(
@@ -66,11 +82,10 @@ pub(super) async fn campaign(
     request: HttpRequest,
 ) -> Result<HttpResponse, WebError> {
     let campaign = existing(&parts, &id).await?;
-    let (ledger, by) = asked(&parts, &request).await?;
     let store = parts.store()?;
     let links = store.links(campaign).await?;
-    let report = stats::campaign(&store, ledger, campaign.get(), &links).await?;
-    Ok(answer(report, by))
+    let report = async |ledger| stats::campaign(&store, ledger, campaign.get(), &links).await;
+    answer(&parts, &request, report).await
 }
 
 pub(super) async fn short_link(
@@ -84,7 +99,6 @@ pub(super) async fn short_link(
         .short_link(&code)
         .await?
         .ok_or(WebError::NotFound("short link"))?;
-    let (ledger, by) = asked(&parts, &request).await?;
-    let report = stats::short_link(&store, ledger, row.id.get()).await?;
-    Ok(answer(report, by))
+    let report = async |ledger| stats::short_link(&store, ledger, row.id.get()).await;
+    answer(&parts, &request, report).await
 }
