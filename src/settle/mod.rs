@@ -142,8 +142,10 @@ pub struct Settler {
     rejudgements_unknown: BTreeSet<i64>,
     /// Rule sets in shadow, as they are kept in the store.
     shadow_rules: HashMap<RuleSetId, Arc<RuleSet>>,
-    /// Those that were counted when it was last seen to that no others are.
-    shadows_known: Option<Vec<Ledger>>,
+    /// Those that were counted when it was last looked.
+    shadows_known: Vec<Ledger>,
+    /// When nothing was left of others.
+    forgot_at: Option<Micros>,
 }
 
 impl Settler {
@@ -173,7 +175,8 @@ impl Settler {
             hears_since: None,
             rejudgements_unknown: BTreeSet::new(),
             shadow_rules: HashMap::new(),
-            shadows_known: None,
+            shadows_known: Vec::new(),
+            forgot_at: None,
         })
     }
 

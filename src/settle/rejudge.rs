@@ -43,6 +43,7 @@ impl Settler {
     ) -> Result<Option<Rejudging>, SettleError> {
         let open = store.open_rejudgements().await?;
         let shadows = self.shadows(store, &open, now).await?;
+        self.forget(store, now).await?;
         // Put back when all is done, as in a round.
         let Some(mut connected) = self.connected.take() else {
             return Ok(None);

@@ -12,7 +12,7 @@ use crate::judge::{self, RuleSet};
 use crate::store::{LookedAt, OpenRejudgement, Rejudgement, Store};
 
 use super::totals::Counting;
-use super::{SettleError, Settler};
+use super::{SettleError, Settler, is_near};
 
 /// One of them.
 #[derive(Clone, Debug)]
@@ -67,11 +67,20 @@ impl Settler {
             }
         }
         let counted: Vec<_> = shadows.iter().map(|shadow| shadow.ledger).collect();
-        if self.shadows_known.as_ref() != Some(&counted) {
-            store.forget_shadows().await?;
-            self.shadows_known = Some(counted);
+        if self.shadows_known != counted {
+            (self.shadows_known, self.forgot_at) = (counted, None);
         }
         Ok(shadows)
+    }
+
+    /// Removes some of what was counted for rule sets that are not in shadow any more. All of it is
+    /// gone sooner or later, also what somebody counted who had not heard of the end.
+    pub(super) async fn forget(&mut self, store: &Store, now: Micros) -> Result<(), SettleError> {
+        let rests = self.forgot_at.is_some_and(|at| is_near(at, now));
+        if !rests && !store.forget_shadow().await? {
+            self.forgot_at = Some(now);
+        }
+        Ok(())
     }
 
     /// What is counted for a rejudgement; without it, that is at its end.

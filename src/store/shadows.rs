@@ -13,6 +13,9 @@ use super::rulesets::last_use;
 use super::sql::{Query, Sql};
 use super::{Store, StoreError};
 
+/// Rows that are removed at once: a database has other things to do.
+const FORGOTTEN_MAX: i64 = 5_000;
+
 /// What a rule set in shadow counts otherwise of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShadowCount {
@@ -88,30 +91,42 @@ impl Store {
         Ok(id)
     }
 
-    /// Removes what was counted for rule sets that are not in shadow any more.
+    /// Removes some of what was counted for rule sets that are not in shadow any more; `false` if
+    /// there was nothing of that.
     ///
     /// # Errors
     /// The store is not available.
-    pub async fn forget_shadows(&self) -> Result<(), StoreError> {
+    pub async fn forget_shadow(&self) -> Result<bool, StoreError> {
         const ENDED: Sql = Sql::same(
             "SELECT r.id FROM rejudgements r WHERE r.mode = $1 AND r.ended_at IS NOT NULL
                 AND (EXISTS (SELECT 1 FROM sums s WHERE s.ruleset = r.id)
-                    OR EXISTS (SELECT 1 FROM uniques u WHERE u.ruleset = r.id))",
+                    OR EXISTS (SELECT 1 FROM uniques u WHERE u.ruleset = r.id)) LIMIT 1",
         );
-        // Some campaigns at once: a database has other things to do.
-        const SUMS: Sql = Sql::same(
-            "DELETE FROM sums WHERE ruleset = $1 AND campaign IN
-                (SELECT DISTINCT campaign FROM sums WHERE ruleset = $1 LIMIT 20)",
+        // By their places in PostgreSQL, which would go over the whole table for a list of keys.
+        const SUMS: Sql = Sql::of(
+            "DELETE FROM sums WHERE (ruleset, campaign, cell, kind, link, class, method, counted) IN
+                (SELECT ruleset, campaign, cell, kind, link, class, method, counted FROM sums
+                WHERE ruleset = $1 LIMIT $2)",
+            "DELETE FROM sums WHERE ctid = ANY (ARRAY
+                (SELECT ctid FROM sums WHERE ruleset = $1 LIMIT $2))",
         );
-        const UNIQUES: Sql = Sql::same("DELETE FROM uniques WHERE ruleset = $1");
+        const UNIQUES: Sql = Sql::of(
+            "DELETE FROM uniques WHERE (ruleset, campaign, kind, link) IN
+                (SELECT ruleset, campaign, kind, link FROM uniques WHERE ruleset = $1 LIMIT $2)",
+            "DELETE FROM uniques WHERE ctid = ANY (ARRAY
+                (SELECT ctid FROM uniques WHERE ruleset = $1 LIMIT $2))",
+        );
         let writer = self.writer()?;
         let ended = Query::new(ENDED).bind(RejudgeMode::Shadow.code());
-        for row in &writer.all(ended).await? {
-            let id: i64 = row.at(0)?;
-            while writer.run(Query::new(SUMS).bind(id)).await? > 0 {}
-            writer.run(Query::new(UNIQUES).bind(id)).await?;
+        let Some(row) = writer.optional(ended).await? else {
+            return Ok(false);
+        };
+        let id: i64 = row.at(0)?;
+        for sql in [SUMS, UNIQUES] {
+            let some = Query::new(sql).bind(id).bind(FORGOTTEN_MAX);
+            writer.run(some).await?;
         }
-        Ok(())
+        Ok(true)
     }
 }
 
