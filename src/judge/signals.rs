@@ -272,6 +272,7 @@ pub const SIGNALS: &[Signal] = {
         seen(PRESS_PASSED, "press.passed", Person, request::press_passed),
         settled(PRESSED, "near.pressed", Person, neighbours::pressed),
         settled(45, "near.flood", Neighbours, neighbours::flood),
+        settled(46, "near.many_agents", Neighbours, neighbours::many_agents),
         settled(48, "time.before_accept", Timing, timing::before_accept),
         settled(49, "time.at_accept", Timing, timing::at_accept),
         settled(50, "time.window", Timing, timing::window),

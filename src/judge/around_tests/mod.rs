@@ -139,6 +139,8 @@ fn links_that_are_followed_at_once() {
         (followed(8, 400.0, HOME), vec![]),
         (machines(followed(2, 0.5, CLOUD)), vec!["near.cloud_pair"]),
         (machines(followed(2, 3.0, CLOUD)), vec![]),
+        (machines(followed(3, 2.5, CLOUD)), vec!["near.cloud_pair"]),
+        (machines(followed(3, 3.0, CLOUD)), vec![]),
     ] {
         let what = format!("{} links, {hits:?}", hits.len());
         assert_eq!(added(&hits), expected, "{what}");
@@ -200,6 +202,19 @@ fn several_networks_at_a_time() {
     let person = hit(3_605.0, 1, (77, 1));
     let beside = [person, spread[0], spread[1], spread[2]];
     assert!(added(&beside).is_empty());
+    // Five of eight links, minutes apart, from three providers, or from one that changes addresses.
+    let minutes = |provider: u32| -> Vec<_> {
+        let network = |at: u32| 200 + at % 3 * provider;
+        (1..=5)
+            .map(|at| hit(3_600.0 + f64::from(at) * 100.0, at, (network(at), 1)))
+            .collect()
+    };
+    assert_eq!(added(&minutes(10)[1..]), [""; 0]);
+    assert_eq!(added(&minutes(1)), [""; 0]);
+    assert_eq!(added(&minutes(10)), [""; 0], "came back to its network");
+    let mut apart = minutes(10);
+    apart[3].network = 300;
+    assert_eq!(added(&apart), ["near.many_networks"]);
 
     let cloud = |seconds, link, network| hit(seconds, link, (network, network)).with("net.hosting");
     let turns = [cloud(9_000.0, 1, 21), cloud(9_002.0, 2, 22)];
@@ -214,6 +229,22 @@ fn several_networks_at_a_time() {
     let at_click = [cloud(9_000.0, 1, 21), hit(9_002.0, 1, HOME)];
     assert_eq!(added(&at_click), ["near.beside_person"]);
     assert!(added(&[at_click[1], at_click[0]]).is_empty(), "the person");
+}
+
+#[test]
+fn several_agents_in_one_network() {
+    let agents: Vec<_> = (1..=5)
+        .map(|at| hit(3_600.0 + f64::from(at) * 12.0, at, (10, at)))
+        .collect();
+    assert_eq!(added(&agents), ["near.many_agents"]);
+    // Four of them, a link followed twice, a gateway of many people, a mail read there.
+    assert!(added(&agents[..4]).is_empty());
+    let person = hit(3_620.0, 1, (10, 9));
+    assert!(added(&[&agents[..], &[person]].concat()).is_empty());
+    let gateway = agents.iter().map(|hit| hit.with("net.human_egress"));
+    assert!(added(&gateway.collect::<Vec<_>>()).is_empty());
+    let opened = open(3_500.0, (10, 7));
+    assert!(added(&[&agents[..], &[opened]].concat()).is_empty());
 }
 
 #[test]

@@ -99,17 +99,20 @@ proptest! {
         prop_assert!(judged(&click, &all).2);
     }
 
-    /// Scans from many networks with the very agent of a person who had opened the mail before.
+    /// Scans from many networks with the very agent of a person who had opened the mail before, or
+    /// with many agents from the person's network.
     #[test]
     fn who_was_there_before_is_not_one_of_many(
         links in 1..8_u32,
         seconds in -20.0..20.0_f64,
         own in 1..9_u32,
+        of_agents in any::<bool>(),
     ) {
         let click = hit(3_600.0, own, HOME);
         let opened = open(3_500.0, HOME);
         let scan = (1..=links).map(|link| {
-            hit(3_600.0 + seconds + f64::from(link) / 4.0, link, (100 + 10 * link, HOME.1))
+            let source = if of_agents { (HOME.0, 100 + link) } else { (100 + 10 * link, HOME.1) };
+            hit(3_600.0 + seconds + f64::from(link) / 4.0, link, source)
         });
         let all: Vec<_> = [click, opened].into_iter().chain(scan).collect();
         let names = added(&all);

@@ -97,14 +97,21 @@ impl Around<'_> {
     /// who open a mail, and read, and follow a link. Where machines are common only a mail client
     /// says so: scanners load images, and look again.
     fn is_at_home(&self) -> bool {
-        let there = |other: &Neighbour| {
-            let person = !is_of_machines(other.facts) || other.facts.has(bits::UA_MAIL_CLIENT);
-            same_network(other, self.hit)
-                && apart(other, self.hit) > self.windows.turns
-                && person
-                && !any(other.facts, QUIET | MARKS)
-        };
-        self.company.iter().any(there)
+        self.company.iter().any(|other| self.is_home_of(other))
+    }
+
+    /// Whether somebody opened the mail in the network of this hit before, or does later.
+    fn is_read_there(&self) -> bool {
+        let opened = |other: &Neighbour| other.kind == HitKind::Open && self.is_home_of(other);
+        self.company.iter().any(opened)
+    }
+
+    fn is_home_of(&self, other: &Neighbour) -> bool {
+        let person = !is_of_machines(other.facts) || other.facts.has(bits::UA_MAIL_CLIENT);
+        same_network(other, self.hit)
+            && apart(other, self.hit) > self.windows.turns
+            && person
+            && !any(other.facts, QUIET | MARKS)
     }
 
     /// Whether this hit lies in a stretch of so long in which its source followed so many links.
@@ -188,9 +195,11 @@ pub(crate) fn flood(around: &Around<'_>) -> bool {
     times.windows(HITS).any(quick)
 }
 
-/// Two links at once, from a network where machines are common.
+/// Two links at once, or three soon after each other, from a network where machines are common.
 pub(crate) fn cloud_pair(around: &Around<'_>) -> bool {
-    is_of_machines(around.hit.facts) && around.is_in_burst(around.windows.at_once, 2)
+    is_of_machines(around.hit.facts)
+        && (around.is_in_burst(around.windows.at_once, 2)
+            || around.is_in_burst(around.windows.rapid, 3))
 }
 
 /// Most of the campaign's links in one sweep.
@@ -225,21 +234,57 @@ pub(crate) fn marked_source(around: &Around<'_>) -> bool {
     own.any(|other| other != around.hit && same_source(other, around.hit) && marks(other))
 }
 
-/// One agent from three networks within half a minute, on different links, and on this one only
-/// once. People whose address changes under them are left out, and so are a link that a person may
-/// have followed beside the scan, and a network where somebody was before or comes back.
+/// One agent from three networks within half a minute, or on most of the campaign's links in one
+/// sweep, on different links, and on this one only once. People whose address changes under them
+/// are left out, and so are a link that a person may have followed beside the scan, and a network
+/// where somebody was before or comes back.
 pub(crate) fn many_networks(around: &Around<'_>) -> bool {
     let counts = |hit: &&Neighbour| {
         follows(hit) && hit.agent == around.hit.agent && hit.network != 0 && !any(hit.facts, PEOPLE)
     };
-    if around.company.len() < 3 || !counts(&around.hit) || around.is_at_home() {
+    let longest = around.windows.turns.max(around.windows.sweep);
+    let networks = || around.near(longest).filter(counts).map(|hit| hit.network);
+    // Mostly there is only one.
+    let may = counts(&around.hit) && distinct(networks(), 3) == 3;
+    if !may || around.is_at_home() {
         return false;
     }
-    let all = || around.near(around.windows.turns).filter(counts);
+    let spread = |micros: i64, links: usize, of: fn(&Neighbour) -> u32| {
+        let all = || around.near(micros).filter(counts);
+        let on_this = all().filter(|hit| hit.link == around.hit.link);
+        on_this.take(2).count() == 1
+            && distinct(all().map(|hit| hit.link), links) == links
+            && distinct(all().map(of), 3) == 3
+    };
+    // A carrier gives one phone address after address of its own.
+    let wide: fn(&Neighbour) -> u32 = if is_of_machines(around.hit.facts) {
+        |hit| hit.network
+    } else {
+        |hit| hit.asn
+    };
+    let most = around.most().max(4);
+    spread(around.windows.turns, 3, |hit| hit.network)
+        || around.links > 0
+            && around.company.len() >= most
+            && spread(around.windows.sweep, most, wide)
+}
+
+/// Five agents in one network within a minute, on five links, and on this one only once: a phone
+/// and a desktop are two. Left out are networks that many people share, and one where the mail was
+/// opened before or is later.
+pub(crate) fn many_agents(around: &Around<'_>) -> bool {
+    const AGENTS: usize = 5;
+    let counts =
+        |hit: &&Neighbour| follows(hit) && same_network(hit, around.hit) && !any(hit.facts, PEOPLE);
+    if around.company.len() < AGENTS || !counts(&around.hit) {
+        return false;
+    }
+    let all = || around.near(around.windows.same_client).filter(counts);
     let on_this = all().filter(|hit| hit.link == around.hit.link);
-    on_this.take(2).count() == 1
-        && distinct(all().map(|hit| hit.link), 3) == 3
-        && distinct(all().map(|hit| hit.network), 3) == 3
+    distinct(all().map(|hit| hit.agent), AGENTS) == AGENTS
+        && on_this.take(2).count() == 1
+        && distinct(all().map(|hit| hit.link), AGENTS) == AGENTS
+        && !around.is_read_there()
 }
 
 /// Two networks of one provider follow different links within half a minute, where machines are
