@@ -94,22 +94,25 @@ fn time_counts_from_the_acceptance() {
 #[test]
 fn without_an_acceptance_the_token_s_time_is_a_bound() {
     let one = hit(0.0, 1, CLOUD).with("net.hosting");
-    let settle = |minted: Option<i64>| {
+    let settle = |links, minted: Option<i64>| {
         let minted_at = minted.map(|ago| Micros::new(NOON - ago * SECOND));
         let facts = Around {
             hit: &one,
             company: &[],
             accepted_at: None,
             minted_at,
-            links: 0,
+            links,
             windows: &shipped(),
         };
         facts.settle()
     };
-    assert_eq!(settle(None), one.facts);
-    assert_eq!(settle(Some(61)), one.facts);
+    assert_eq!(settle(4, None), one.facts);
+    assert_eq!(settle(4, Some(61)), one.facts);
     let within = one.with("time.cloud_window").facts;
-    assert_eq!(settle(Some(60)), within);
+    assert_eq!(settle(4, Some(60)), within);
+    // People wait for mails of a few links.
+    assert_eq!(settle(3, Some(60)), one.facts);
+    assert_eq!(settle(0, Some(60)), one.facts);
 }
 
 #[test]
@@ -221,6 +224,9 @@ fn several_networks_at_a_time() {
     assert_eq!(added(&turns), ["near.taking_turns"]);
     let elsewhere = [turns[0], cloud(9_002.0, 2, 39)];
     assert!(added(&elsewhere).is_empty());
+    let on_one_link = [turns[0], cloud(9_002.0, 1, 39), cloud(9_004.0, 1, 59)];
+    assert_eq!(added(&on_one_link), ["near.taking_turns"]);
+    assert!(added(&on_one_link[..2]).is_empty());
     // A scan from one network beside a person on a desktop of the same cloud.
     let scan = (2..=5).map(|link| cloud(9_001.0, link, 22));
     let beside: Vec<_> = std::iter::once(turns[0]).chain(scan).collect();

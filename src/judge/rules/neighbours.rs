@@ -289,7 +289,8 @@ pub(crate) fn many_agents(around: &Around<'_>) -> bool {
 
 /// Two networks of one provider follow different links within half a minute, where machines are
 /// common, and neither follows more than two: they take turns. A scan from one network beside a
-/// person on a cloud desktop does not, nor does one from ranges where nobody is.
+/// person on a cloud desktop does not, nor does one from ranges where nobody is. Or three such
+/// networks follow this link.
 pub(crate) fn taking_turns(around: &Around<'_>) -> bool {
     let hit = around.hit;
     let all = || {
@@ -301,16 +302,24 @@ pub(crate) fn taking_turns(around: &Around<'_>) -> bool {
         let own = all().filter(|other| same_network(other, one));
         distinct(own.map(|other| other.link), 3) < 3
     };
-    let other = |other: &Neighbour| {
+    let of_cloud =
+        |other: &Neighbour| is_of_machines(other.facts) && !other.facts.has(bits::NET_CERTAIN);
+    let turn = |other: &Neighbour| {
         other.network != hit.network
             && other.asn == hit.asn
             && other.link != hit.link
-            && is_of_machines(other.facts)
-            && !other.facts.has(bits::NET_CERTAIN)
+            && of_cloud(other)
             && few(other)
     };
-    let may = follows(hit) && hit.asn != 0 && is_of_machines(hit.facts);
-    may && few(hit) && all().any(other) && !around.is_at_home()
+    let in_turn = || hit.asn != 0 && few(hit) && all().any(turn);
+    let in_turn_on_this = || {
+        let on_this = all().filter(|other| other.link == hit.link && of_cloud(other));
+        distinct(on_this.map(|other| other.network), 3) == 3
+    };
+    follows(hit)
+        && is_of_machines(hit.facts)
+        && (in_turn() || in_turn_on_this())
+        && !around.is_at_home()
 }
 
 /// From a network where machines are common, seconds from somebody at home on the same link: the

@@ -1,5 +1,6 @@
 //! Rules on when a hit came, against the acceptance of its mail by the recipient's server.
 
+use crate::domain::hit::HitKind;
 use crate::judge::around::Around;
 use crate::judge::rules::neighbours::is_of_machines;
 use crate::judge::signals::{NET_CERTAIN, NET_EMAIL_SECURITY};
@@ -43,8 +44,12 @@ pub(crate) fn window(around: &Around<'_>) -> bool {
     soon_after(around) && is_of_security(around)
 }
 
-/// Soon after the acceptance, from a cloud. Apart from `window`, because people read
-/// login codes at once, on cloud desktops and VPNs too.
+/// Soon after the acceptance, from a cloud. Apart from `window`, because people wait for login
+/// codes and follow them at once, on cloud desktops and VPNs too: mails of a few links.
 pub(crate) fn cloud_window(around: &Around<'_>) -> bool {
-    soon_after(around) && !is_of_security(around) && is_of_machines(around.hit.facts)
+    const NEWSLETTER: u32 = 4;
+    soon_after(around)
+        && !is_of_security(around)
+        && is_of_machines(around.hit.facts)
+        && (around.hit.kind == HitKind::Open || around.links >= NEWSLETTER)
 }
