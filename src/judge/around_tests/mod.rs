@@ -205,6 +205,12 @@ fn several_networks_at_a_time() {
     let person = hit(3_605.0, 1, (77, 1));
     let beside = [person, spread[0], spread[1], spread[2]];
     assert!(added(&beside).is_empty());
+    // One link from four providers, and from three.
+    let on_one_link: Vec<_> = (1..=4)
+        .map(|at| hit(3_600.0 + f64::from(at), 1, (at * 10, 1)))
+        .collect();
+    assert_eq!(added(&on_one_link), ["near.many_networks"]);
+    assert!(added(&on_one_link[1..]).is_empty());
     // Five of eight links, minutes apart, from three providers, or from one that changes addresses.
     let minutes = |provider: u32| -> Vec<_> {
         let network = |at: u32| 200 + at % 3 * provider;

@@ -235,9 +235,9 @@ pub(crate) fn marked_source(around: &Around<'_>) -> bool {
 }
 
 /// One agent from three networks within half a minute, or on most of the campaign's links in one
-/// sweep, on different links, and on this one only once. People whose address changes under them
-/// are left out, and so are a link that a person may have followed beside the scan, and a network
-/// where somebody was before or comes back.
+/// sweep, on different links, and on this one only once; or from four providers on this one. People
+/// whose address changes under them are left out, and so are a link that a person may have followed
+/// beside the scan, and a network where somebody was before or comes back.
 pub(crate) fn many_networks(around: &Around<'_>) -> bool {
     let counts = |hit: &&Neighbour| {
         follows(hit) && hit.agent == around.hit.agent && hit.network != 0 && !any(hit.facts, PEOPLE)
@@ -262,8 +262,14 @@ pub(crate) fn many_networks(around: &Around<'_>) -> bool {
     } else {
         |hit| hit.asn
     };
+    let crowds = || {
+        let all = around.near(around.windows.turns).filter(counts);
+        let on_this = all.filter(|hit| hit.link == around.hit.link);
+        distinct(on_this.map(wide), 4) == 4
+    };
     let most = around.most().max(4);
     spread(around.windows.turns, 3, |hit| hit.network)
+        || crowds()
         || around.links > 0
             && around.company.len() >= most
             && spread(around.windows.sweep, most, wide)
