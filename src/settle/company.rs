@@ -24,6 +24,7 @@ pub(super) fn remember(state: &mut MessageState, edge: i64, stored: &StoredHit) 
         counted: stored.hit.counts(),
         verdict: stored.hit.verdict,
     };
+    state.judged_by = None;
     let recent = &mut state.recent;
     let newest = recent.last().map(|last| last.seen.at);
     let newest = newest.map_or(entry.seen.at, |newest| newest.max(entry.seen.at));

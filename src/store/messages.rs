@@ -6,7 +6,7 @@
 
 use crate::domain::campaign::CampaignId;
 use crate::domain::hit::HitKind;
-use crate::domain::judgement::Ledger;
+use crate::domain::judgement::{Ledger, RuleSetId};
 use crate::domain::message::{MessageId, RecipientKey};
 use crate::domain::record::take;
 use crate::domain::time::Micros;
@@ -50,6 +50,9 @@ pub struct MessageState {
     pub shadows: Vec<ShadowCount>,
     /// Whether the store has a row of it.
     pub stored: bool,
+    /// The rule set by which each of `recent` was judged among all of them, and how many links
+    /// the campaign had then; `None` as soon as anything else has changed. Not kept in the store.
+    pub judged_by: Option<(RuleSetId, u32)>,
 }
 
 impl MessageState {
@@ -191,6 +194,7 @@ fn state(row: &Row) -> Result<(MessageId, MessageState), StoreError> {
             Vec::new()
         }),
         stored: true,
+        judged_by: None,
     };
     Ok((id, state))
 }

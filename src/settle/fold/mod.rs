@@ -92,6 +92,7 @@ impl<'a> Fold<'a> {
         let before = state.accepted_at;
         if before.is_none_or(|known| accepted.at < known) {
             state.accepted_at = Some(accepted.at);
+            state.judged_by = None;
             self.touched.insert(accepted.message);
             news(&mut self.to_judge, accepted.message, before);
         }
@@ -169,6 +170,7 @@ impl<'a> Fold<'a> {
             let mut recent = state.recent.iter_mut();
             if let Some(recent) = recent.find(|it| (it.edge, it.sequence) == hit.place) {
                 recent.verdict = verdict;
+                state.judged_by = None;
                 self.touched.insert(id);
             }
         }

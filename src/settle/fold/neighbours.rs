@@ -106,6 +106,11 @@ impl Round<'_> {
         scene: &Scene<'_>,
         state: &mut MessageState,
     ) -> Vec<(Recent, Judgement)> {
+        // What was said of each among all of them stands.
+        let by = Some((self.rules.id(), scene.links));
+        if state.judged_by == by {
+            return Vec::new();
+        }
         let company = company::of(state);
         let mut changed = Vec::new();
         // Windows that close are no news to hits whose windows had closed.
@@ -132,6 +137,15 @@ impl Round<'_> {
             if let Some((_, now)) = now {
                 (recent.seen.facts, recent.verdict) = *now;
             }
+        }
+        let new = |it: &Recent| {
+            let place = |at: &usize| written.get(*at).map(|(edge, new)| (*edge, new.sequence));
+            let mut new = news.hits.iter().filter_map(place);
+            new.any(|new| new == (it.edge, it.sequence))
+        };
+        let mut all = state.recent.iter();
+        if is_news && all.all(|it| new(it) || (self.is_due)(it.seen.at)) {
+            state.judged_by = by;
         }
         changed
     }
