@@ -1,6 +1,5 @@
 //! The hits of a message together: who is remembered, and what all say of each. Pure.
 
-use crate::domain::campaign::PrivacyLevel;
 use crate::domain::judgement::{Facts, Verdict};
 use crate::domain::message::MessageId;
 use crate::domain::neighbour::Neighbour;
@@ -11,11 +10,14 @@ use crate::store::{MessageState, RECENT_MAX, Recent, StoredHit};
 /// How long a hit can still change what is said of another.
 pub(super) const REMEMBERED_MICROS: i64 = 24 * 3_600 * 1_000_000;
 
-/// Keeps a hit for those that come after it, in order; `false` if there is no room.
-pub(super) fn remember(state: &mut MessageState, edge: i64, stored: &StoredHit) -> bool {
-    if stored.hit.level != PrivacyLevel::Individual {
-        return true;
-    }
+/// Keeps a hit for those that come after it, in order; `false` if there is no room. Room is made by
+/// hits that came a day before the newest, unless they are open: those see each other, however much
+/// there is to catch up with, and whatever an edge's clock says.
+pub(super) fn remember(
+    state: &mut MessageState,
+    (edge, stored): (i64, &StoredHit),
+    is_open: impl Fn(&Recent) -> bool,
+) -> bool {
     let entry = Recent {
         edge,
         sequence: stored.sequence,
@@ -29,9 +31,9 @@ pub(super) fn remember(state: &mut MessageState, edge: i64, stored: &StoredHit) 
     let newest = recent.last().map(|last| last.seen.at);
     let newest = newest.map_or(entry.seen.at, |newest| newest.max(entry.seen.at));
     let from = newest.plus(-REMEMBERED_MICROS);
-    recent.retain(|entry| entry.seen.at >= from);
+    recent.retain(|entry| entry.seen.at >= from || is_open(entry));
     // The first of many have shown what they are.
-    if recent.len() >= RECENT_MAX || entry.seen.at < from {
+    if recent.len() >= RECENT_MAX {
         return false;
     }
     let place = recent.partition_point(|other| other.order() < entry.order());

@@ -300,12 +300,13 @@ impl Store {
     }
 
     /// Whether this is over in a moment, and the connections are good: a file that another process
-    /// has locked, or two transactions that waited for each other, of which one was chosen to fail.
+    /// has locked, two transactions that waited for each other, of which one was chosen to fail, or
+    /// a row that was there already.
     #[must_use]
     pub fn is_busy(&self, error: &StoreError) -> bool {
         match (error, &self.file) {
             (StoreError::Unavailable(error), Some(_)) => sqlite::is_busy(error),
-            (StoreError::Unavailable(error), None) => postgres::is_deadlock(error),
+            (StoreError::Unavailable(error), None) => postgres::is_busy(error),
             _ => false,
         }
     }

@@ -22,8 +22,13 @@ pub(crate) const HOME: &str = "84.160.1.1";
 
 /// Five links and a honeypot, and the token of a message.
 pub(crate) fn campaign(server: &Server) -> (u64, String) {
+    campaign_of(server, 5)
+}
+
+/// People wait for a mail of few links: who follows one at once in a cloud may be one of them.
+pub(crate) fn campaign_of(server: &Server, links: u32) -> (u64, String) {
     let campaign = server.campaign();
-    for at in 1..=5 {
+    for at in 1..=links {
         server.link(
             campaign,
             json!({"url": format!("https://shop.example/{at}")}),

@@ -116,6 +116,8 @@ const COLUMNS: &[Column] = &[
     column("RULE SET", "/ruleset", Form::Text),
     column("LIVE SINCE", "/live_since", Form::Time),
     column("IN SHADOW SINCE", "/shadow/since", Form::Time),
+    column("COUNTED", "/shadow/hits", Form::Count),
+    column("OF", "/shadow/of", Form::Count),
     column("SHIPPED", "/shipped", Form::Text),
     column("KEPT SINCE", "/created_at", Form::Time),
     column("HUMAN BELOW", "/human_max", Form::Number),

@@ -1,5 +1,7 @@
 //! What is news of a hit that has settled, and what is none.
 
+use ipnet::IpNet;
+
 use super::rejudged::stern;
 use super::replayed::{Made, Side, hits, journal_in, keep};
 use super::*;
@@ -117,4 +119,83 @@ async fn what_comes_late_is_judged_by_what_is_live_when_it_closes() {
     let classes: Vec<_> = classes.collect();
     assert!(classes.contains(&(first.at, true)), "{classes:?}");
     assert!(classes.contains(&(late.at, false)), "{classes:?}");
+}
+
+fn network() -> Option<IpNet> {
+    Some("192.0.2.0/24".parse().unwrap())
+}
+
+/// Numbers of the hits that something is said of now, and whether they are a person's.
+fn said(offline: &mut Offline, now: Micros) -> Vec<(u64, bool)> {
+    let said = offline.settle(now).into_iter();
+    said.map(|it| (it.number, it.verdict.class.is_human()))
+        .collect()
+}
+
+/// A scanner's five links, and an open by somebody else a day and an hour later.
+fn sweep_and_open() -> Vec<Hit> {
+    let mut made: Vec<_> = (1..6).map(|link| after(1, link, 0, NOTHING)).collect();
+    made.push(after(25 * 3_600, 0, 1, NOTHING));
+    hits(&made)
+}
+
+#[tokio::test]
+async fn a_sweep_is_one_however_late_it_is_read_and_however_long_the_round_is() {
+    for late in [false, true] {
+        let own = tempfile::tempdir().unwrap();
+        let journal = journal_in(&own);
+        let mut side = Side::of(&journal).await;
+        let hits = sweep_and_open();
+        let (sweep, open) = hits.split_at(5);
+        let end = open[0].at.plus(3_600 * SECOND);
+        let (first, then) = if late { (open, sweep) } else { (sweep, open) };
+        first.iter().for_each(|hit| keep(&journal, hit));
+        if late {
+            side.settle(end).await;
+        }
+        then.iter().for_each(|hit| keep(&journal, hit));
+        side.settle(end).await;
+        let stored = stored(&side).await;
+        assert_eq!((stored.len(), people(&stored)), (6, 1), "late {late}");
+        side.accounts().await;
+    }
+}
+
+#[test]
+fn what_has_settled_is_judged_anew_while_other_windows_are_held_open() {
+    let made = [after(400, 1, 0, NOTHING), after(400, 2, 0, HONEYPOT)];
+    let [click, honeypot] = hits(&made).try_into().unwrap();
+    let mut offline = Offline::new(Arc::new(RuleSet::shipped().unwrap()));
+    let number = offline.hit(click, network());
+    assert_eq!(said(&mut offline, click.at), []);
+    let settled = click.at.plus(300 * SECOND);
+    assert_eq!(said(&mut offline, settled), [(number, true)]);
+    offline.hit(honeypot, network());
+    // An edge is heard that lags behind: nothing is due.
+    assert_eq!(said(&mut offline, click.at), [(number, false)]);
+}
+
+#[test]
+fn an_acceptance_that_is_heard_of_days_later_changes_nothing() {
+    let other = (30 * 3_600 * SECOND, 1, 1, 0, 1, NOTHING);
+    let [click, other] = hits(&[after(400, 1, 0, NOTHING), other])
+        .try_into()
+        .unwrap();
+    for (late, expected) in [(false, vec![(1, false)]), (true, vec![])] {
+        let mut offline = Offline::new(Arc::new(RuleSet::shipped().unwrap()));
+        offline.hit(click, network());
+        said(&mut offline, click.at);
+        let mut now = click.at.plus(300 * SECOND);
+        assert_eq!(said(&mut offline, now), [(1, true)]);
+        if late {
+            now = other.at.plus(300 * SECOND);
+            offline.hit(other, network());
+            said(&mut offline, other.at);
+            assert_eq!(said(&mut offline, now), [(2, true)]);
+        }
+        // It had been followed before that.
+        let (message, _) = click.message.unwrap();
+        offline.accepted(message, click.at.plus(60 * SECOND));
+        assert_eq!(said(&mut offline, now), expected, "late {late}");
+    }
 }

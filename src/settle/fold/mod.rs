@@ -115,11 +115,13 @@ impl<'a> Fold<'a> {
             if first {
                 state.first_hit_at = Some(hit.at);
             }
-            let room = company::remember(state, edge, &stored);
-            self.progress.forgotten += u64::from(!room);
             self.touched.insert(id);
             if stored.hit.level == PrivacyLevel::Individual {
                 let news = news(&mut self.to_judge, id, state.accepted_at);
+                let (written, round) = (&self.out.hits, &self.round);
+                let is_open = |it: &Recent| news.is_new(written, it) || !round.had_closed(it, news);
+                let room = company::remember(state, (edge, &stored), is_open);
+                self.progress.forgotten += u64::from(!room);
                 news.hits.push(self.out.hits.len());
             }
         }

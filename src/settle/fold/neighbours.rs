@@ -1,8 +1,6 @@
 //! The hits of a message judged among each other: those that are new, those whose windows close,
 //! and those for which something new says something else.
 
-use std::collections::BTreeSet;
-
 use crate::domain::id_map::IdMap;
 use crate::domain::judgement::Facts;
 use crate::domain::message::MessageId;
@@ -10,7 +8,7 @@ use crate::domain::time::Micros;
 use crate::judge;
 use crate::store::{HitPlace, MessageState, Recent, StoredHit};
 
-use super::super::company::{self, Scene};
+use super::super::company::{self, REMEMBERED_MICROS, Scene};
 use super::super::totals::Counting;
 use super::{Fold, Judgement, Round};
 
@@ -26,6 +24,12 @@ pub(super) struct News {
 }
 
 impl News {
+    /// Whether a hit is among those that are written in this round.
+    pub(super) fn is_new(&self, written: &[(i64, Box<StoredHit>)], it: &Recent) -> bool {
+        let mut new = self.hits.iter().filter_map(|at| written.get(*at));
+        new.any(|(edge, new)| (*edge, new.sequence) == (it.edge, it.sequence))
+    }
+
     /// Whether a hit has these facts because of what is new.
     fn is_why(
         &self,
@@ -34,10 +38,7 @@ impl News {
         state: &MessageState,
         (hit, facts): (&Recent, Facts),
     ) -> bool {
-        let new = self.hits.iter().filter_map(|at| written.get(*at));
-        let new: BTreeSet<_> = new.map(|(edge, new)| (*edge, new.sequence)).collect();
-        let known = state.recent.iter();
-        let known = known.filter(|it| !new.contains(&(it.edge, it.sequence)));
+        let known = state.recent.iter().filter(|it| !self.is_new(written, it));
         let company: Vec<_> = known.map(|it| it.seen).collect();
         let before = Scene {
             accepted_at: self.accepted_before,
@@ -113,11 +114,16 @@ impl Round<'_> {
         }
         let company = company::of(state);
         let mut changed = Vec::new();
-        // Windows that close are no news to hits whose windows had closed.
         let is_news = !news.hits.is_empty() || news.accepted_before != scene.accepted_at;
-        let may_change = |it: &&Recent| is_news || !self.had_closed(it, news);
-        let due = state.recent.iter().filter(|it| (self.is_due)(it.seen.at));
-        for recent in due.filter(may_change) {
+        let day_before = self.settled_before.plus(-REMEMBERED_MICROS);
+        // Windows that close are no news to hits whose windows had closed, and an acceptance is
+        // none to those of long ago.
+        let may_change = |it: &Recent| match self.had_closed(it, news) {
+            true => !news.hits.is_empty() || is_news && it.seen.at >= day_before,
+            false => (self.is_due)(it.seen.at),
+        };
+        let mut left_as_it_was = false;
+        for recent in state.recent.iter().filter(|it| may_change(it)) {
             let now = scene.judge(&recent.seen, &company);
             let own = (recent.seen.facts, recent.verdict);
             let changes = match self.had_closed(recent, news) {
@@ -129,6 +135,7 @@ impl Round<'_> {
             if changes {
                 changed.push((*recent, now));
             }
+            left_as_it_was |= !changes && own != now;
         }
         for recent in &mut state.recent {
             let now = changed
@@ -138,13 +145,8 @@ impl Round<'_> {
                 (recent.seen.facts, recent.verdict) = *now;
             }
         }
-        let new = |it: &Recent| {
-            let place = |at: &usize| written.get(*at).map(|(edge, new)| (*edge, new.sequence));
-            let mut new = news.hits.iter().filter_map(place);
-            new.any(|new| new == (it.edge, it.sequence))
-        };
-        let mut all = state.recent.iter();
-        if is_news && all.all(|it| new(it) || (self.is_due)(it.seen.at)) {
+        let was_judged = |it: &Recent| news.is_new(written, it) || may_change(it);
+        if is_news && !left_as_it_was && state.recent.iter().all(was_judged) {
             state.judged_by = by;
         }
         changed
@@ -152,7 +154,7 @@ impl Round<'_> {
 
     /// Whether the window of a hit had closed before this round. Time alone does not say it: what
     /// comes late, or out of order, is older than what has closed.
-    fn had_closed(&self, recent: &Recent, news: &News) -> bool {
+    pub(super) fn had_closed(&self, recent: &Recent, news: &News) -> bool {
         let place = (recent.edge, recent.sequence);
         recent.seen.at <= self.settled_before && !news.closing.contains(&place)
     }

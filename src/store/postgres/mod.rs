@@ -214,8 +214,11 @@ pub(super) fn bytes() -> Query<'static> {
     Query::new(Sql::same("SELECT pg_database_size(current_database())"))
 }
 
-/// Whether the server ended a transaction because another waited for it, and it for that.
-pub(super) fn is_deadlock(error: &sqlx::Error) -> bool {
+/// Whether the server ended a transaction because another waited for it, and it for that, or for a
+/// key that is there already. Who tries again asks what there is first.
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
+    const DEADLOCK_DETECTED: &str = "40P01";
+    const UNIQUE_VIOLATION: &str = "23505";
     let code = error.as_database_error().and_then(|error| error.code());
-    code.as_deref() == Some("40P01")
+    matches!(code.as_deref(), Some(DEADLOCK_DETECTED | UNIQUE_VIOLATION))
 }

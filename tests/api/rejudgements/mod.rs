@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::events::server;
 use crate::harness::{Server, eventually};
-use crate::neighbours::{CLOUD, FIREFOX, FIREFOX_SENDS, HOME, campaign, follow};
+use crate::neighbours::{CLOUD, FIREFOX, FIREFOX_SENDS, HOME, campaign_of, follow};
 
 const SHIPPED: &str = include_str!("../../../src/judge/rulesets/default.toml");
 
@@ -24,7 +24,7 @@ pub(crate) fn strict() -> String {
 /// A person at home and one in the cloud, in each of two campaigns; all settled.
 fn people(server: &Server) -> [u64; 2] {
     let campaigns = [(), ()].map(|()| {
-        let (campaign, _) = campaign(server);
+        let (campaign, _) = campaign_of(server, 3);
         for from in [HOME, CLOUD] {
             let token = &server.mint(campaign, &[from])[0].token;
             follow(server, token, 1).send(Method::GET, from, FIREFOX, FIREFOX_SENDS);

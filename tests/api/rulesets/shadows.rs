@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{add, make_live, stern};
 use crate::events::server;
 use crate::harness::{Server, eventually};
-use crate::neighbours::{CLOUD, FIREFOX, FIREFOX_SENDS, HOME, campaign, follow};
+use crate::neighbours::{CLOUD, FIREFOX, FIREFOX_SENDS, HOME, campaign_of, follow};
 use crate::rejudgements::strict;
 
 fn ask(server: &Server, path: &str) -> (u16, Value) {
@@ -54,7 +54,7 @@ fn people(server: &Server, campaign: u64) {
 #[test]
 fn what_a_shadow_counts_is_what_it_would_be_in_force() {
     let mut server = server();
-    let (campaign, _) = campaign(&server);
+    let (campaign, _) = campaign_of(&server, 3);
     assert_eq!(add(&server, &strict()).0, 201);
     people(&server, campaign);
     server.settled("", 4);
