@@ -14,7 +14,8 @@ use super::agent::AgentFacts;
 use super::around::Around;
 pub use super::family::Family;
 use super::headers::Headers;
-use super::rules::{agent, browser, neighbours, network, request, timing};
+use super::rules::neighbours::{links, networks, source};
+use super::rules::{agent, browser, network, request, timing};
 use crate::domain::hit::{HitKind, HttpVersion, Method, Scheme, TokenState};
 use crate::domain::judgement::{Class, Facts};
 use crate::domain::network::NetworkFacts;
@@ -270,64 +271,49 @@ pub const SIGNALS: &[Signal] = {
         ),
         seen(HONEYPOT, "token.honeypot", Token, request::honeypot),
         seen(PRESS_PASSED, "press.passed", Person, request::press_passed),
-        settled(PRESSED, "near.pressed", Person, neighbours::pressed),
-        settled(45, "near.flood", Neighbours, neighbours::flood),
-        settled(46, "near.many_agents", Neighbours, neighbours::many_agents),
+        settled(PRESSED, "near.pressed", Person, source::pressed),
+        settled(45, "near.flood", Neighbours, links::flood),
+        settled(46, "near.many_agents", Neighbours, networks::many_agents),
         settled(48, "time.before_accept", Timing, timing::before_accept),
         settled(49, "time.at_accept", Timing, timing::at_accept),
         settled(50, "time.window", Timing, timing::window),
         settled(51, "time.cloud_window", Timing, timing::cloud_window),
-        settled(52, "near.burst", Neighbours, neighbours::burst),
-        settled(53, "near.rapid", Neighbours, neighbours::rapid),
-        settled(54, "near.cloud_pair", Neighbours, neighbours::cloud_pair),
-        settled(55, "near.most_links", Neighbours, neighbours::most_links),
-        settled(
-            ALL_LINKS,
-            "near.all_links",
-            Neighbours,
-            neighbours::all_links,
-        ),
+        settled(52, "near.burst", Neighbours, links::burst),
+        settled(53, "near.rapid", Neighbours, links::rapid),
+        settled(54, "near.cloud_pair", Neighbours, links::cloud_pair),
+        settled(55, "near.most_links", Neighbours, links::most_links),
+        settled(ALL_LINKS, "near.all_links", Neighbours, links::all_links),
         settled(
             57,
             "near.changing_headers",
             Neighbours,
-            neighbours::changing_headers,
+            source::changing_headers,
         ),
         settled(
             MARKED_SOURCE,
             "near.marked_source",
             Neighbours,
-            neighbours::marked_source,
+            source::marked_source,
         ),
         settled(
             59,
             "near.many_networks",
             Neighbours,
-            neighbours::many_networks,
+            networks::many_networks,
         ),
-        settled(
-            60,
-            "near.taking_turns",
-            Neighbours,
-            neighbours::taking_turns,
-        ),
+        settled(60, "near.taking_turns", Neighbours, networks::taking_turns),
         settled(
             61,
             "near.beside_person",
             Neighbours,
-            neighbours::beside_person,
+            networks::beside_person,
         ),
-        settled(
-            62,
-            "near.open_of_scan",
-            Neighbours,
-            neighbours::open_of_scan,
-        ),
+        settled(62, "near.open_of_scan", Neighbours, networks::open_of_scan),
         settled(
             63,
             "near.mail_client_there",
             Person,
-            neighbours::mail_client_there,
+            source::mail_client_there,
         ),
     ]
 };
