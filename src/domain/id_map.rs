@@ -38,7 +38,9 @@ impl Hasher for IdHasher {
         self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 
+    /// Tables look at the lowest bits, which a product has of the lowest bits of its factors alone:
+    /// the middle ones have something of all.
     fn finish(&self) -> u64 {
-        self.0
+        self.0.rotate_left(26)
     }
 }

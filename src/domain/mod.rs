@@ -17,6 +17,7 @@ pub mod network;
 pub mod record;
 pub mod seal;
 pub mod shard;
+pub mod sweep;
 pub mod time;
 pub mod token;
 

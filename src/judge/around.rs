@@ -6,7 +6,8 @@
 
 use std::sync::LazyLock;
 
-use super::signals::{SETTLED, SIGNALS, Signal};
+use super::rules::neighbours::links;
+use super::signals::{ALL_LINKS, RAPID, SETTLED, SIGNALS, Signal};
 use super::windows::Windows;
 use crate::domain::judgement::Facts;
 use crate::domain::neighbour::Neighbour;
@@ -17,6 +18,9 @@ static RULES: LazyLock<Vec<(u8, SettledRule)>> = LazyLock::new(|| {
     let settled = |signal: &Signal| Some((signal.bit, signal.around()?));
     SIGNALS.iter().filter_map(settled).collect()
 });
+
+/// Facts that every hit of a sweep has one of.
+pub const SWEEPS: Facts = Facts::NONE.with(ALL_LINKS).with(RAPID);
 
 type SettledRule = fn(&Around<'_>) -> bool;
 
@@ -34,6 +38,8 @@ pub struct Around<'a> {
     pub minted_at: Option<Micros>,
     /// How many links of the campaign a reader can follow; 0 if that is not known.
     pub links: u32,
+    /// Whether its source had swept other messages ([`Around::swept_at`]).
+    pub swept_before: bool,
     /// Lengths of time that the rules go by.
     pub windows: &'a Windows,
 }
@@ -48,6 +54,14 @@ impl Around<'_> {
             .iter()
             .filter(|(_, holds)| holds(self))
             .fold(observed, |facts, (bit, _)| facts.with(*bit))
+    }
+
+    /// When the source of the hit had first gone through the message as no reader does: all links
+    /// that the campaign has, or most of them with five in a moment. It can be told of a hit
+    /// with one of the facts of [`SWEEPS`].
+    #[must_use]
+    pub fn swept_at(&self) -> Option<Micros> {
+        links::swept_at(self)
     }
 }
 

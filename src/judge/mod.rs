@@ -33,7 +33,7 @@ mod windows;
 
 pub use about::{about, holds};
 pub use agent::{AgentFacts, AgentKind, Agents};
-pub use around::Around;
+pub use around::{Around, SWEEPS};
 pub use evidence::{Evidence, evident, is_evident};
 pub use headers::Headers;
 pub use known_agents::KnownAgents;

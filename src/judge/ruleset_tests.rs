@@ -69,12 +69,12 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "[networks]",
         "[networks]\nhome = []",
-        "line 105, home: no such list; there are email_security, ",
+        "line 106, home: no such list; there are email_security, ",
     ),
     (
         "[networks]",
         "[networks]\ncdn = [\n\"192.0.2.1/24\"]",
-        "line 106, 192.0.2.1/24: 192.0.2.1/24 has host bits",
+        "line 107, 192.0.2.1/24: 192.0.2.1/24 has host bits",
     ),
     (
         "[networks]",

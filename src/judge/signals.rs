@@ -145,8 +145,13 @@ pub(super) const DAMAGED_TOKEN: u8 = 41;
 pub(super) const HONEYPOT: u8 = 42;
 pub(super) const PRESS_PASSED: u8 = 43;
 pub(super) const PRESSED: u8 = 44;
+pub(super) const SWEPT_BEFORE: u8 = 47;
+pub(super) const RAPID: u8 = 53;
 pub(super) const ALL_LINKS: u8 = 56;
 pub(super) const MARKED_SOURCE: u8 = 58;
+
+/// That the source of a hit had swept other messages.
+pub const SWEPT: Facts = Facts::NONE.with(SWEPT_BEFORE);
 
 /// Bits of the settled signals: what a new settling decides afresh.
 pub(super) const SETTLED: u64 = !0 << PRESSED;
@@ -274,12 +279,18 @@ pub const SIGNALS: &[Signal] = {
         settled(PRESSED, "near.pressed", Person, source::pressed),
         settled(45, "near.flood", Neighbours, links::flood),
         settled(46, "near.many_agents", Neighbours, networks::many_agents),
+        settled(
+            SWEPT_BEFORE,
+            "near.swept_before",
+            Neighbours,
+            source::swept_before,
+        ),
         settled(48, "time.before_accept", Timing, timing::before_accept),
         settled(49, "time.at_accept", Timing, timing::at_accept),
         settled(50, "time.window", Timing, timing::window),
         settled(51, "time.cloud_window", Timing, timing::cloud_window),
         settled(52, "near.burst", Neighbours, links::burst),
-        settled(53, "near.rapid", Neighbours, links::rapid),
+        settled(RAPID, "near.rapid", Neighbours, links::rapid),
         settled(54, "near.cloud_pair", Neighbours, links::cloud_pair),
         settled(55, "near.most_links", Neighbours, links::most_links),
         settled(ALL_LINKS, "near.all_links", Neighbours, links::all_links),

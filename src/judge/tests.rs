@@ -225,7 +225,7 @@ fn what_is_explained_is_what_was_judged() {
 #[test]
 fn a_fact_of_a_newer_version_weighs_nothing() {
     let rules = RuleSet::shipped().unwrap();
-    let unknown = Facts::NONE.with(47);
+    let unknown = Facts::NONE.with(23);
     assert!(explain(&rules, HitKind::Click, unknown).signals.is_empty());
     assert_eq!(
         judge(&rules, HitKind::Click, unknown),

@@ -175,6 +175,7 @@ mod tests {
             accepted_at: None,
             minted_at: None,
             links: 20,
+            swept_before: false,
             windows: rules.windows(),
         };
         let rests = |name| rests_on(&around, 0, by_name(name).unwrap());

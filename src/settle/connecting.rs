@@ -5,6 +5,7 @@ use crate::store::{Shared, Store, Turns};
 
 use super::connected::{Connected, Own};
 use super::held::Held;
+use super::sweepers::Sweepers;
 use super::{SettleError, Settler};
 
 impl Settler {
@@ -67,6 +68,9 @@ impl Settler {
         let since = self.hears_since.unwrap_or_default();
         let times = (since, now);
         let mut connected = Connected::begin(own, shared, &self.options, times).await?;
+        for sweep in store.sweeps(Sweepers::since(now)).await? {
+            connected.known.sweepers.note(&sweep);
+        }
         connected.shadows = self
             .shadows(store, &store.open_rejudgements().await?, now)
             .await?;

@@ -8,6 +8,7 @@ use crate::domain::time::Micros;
 use crate::store::{MessageState, Store, StoreError};
 
 use super::States;
+use super::sweepers::Sweepers;
 
 /// What the states of one generation may weigh together; two are kept. One is some 70 bytes.
 const GENERATION_MAX: usize = 120_000;
@@ -27,6 +28,8 @@ pub(super) struct Known {
     /// Links of campaigns that a reader can follow, and since when they are known.
     links: HashMap<u32, u32>,
     links_at: Micros,
+    /// Sources that sweep.
+    pub(super) sweepers: Sweepers,
 }
 
 impl Known {
@@ -89,6 +92,12 @@ impl Known {
             (id, stored)
         };
         self.learn(states.into_iter().map(stored));
+    }
+
+    /// Takes back what a round did not change of messages, and the sources that sweep.
+    pub(super) fn put_back(&mut self, states: States, sweepers: Sweepers) {
+        self.learn(states);
+        self.sweepers = sweepers;
     }
 
     /// Takes back what is known of messages, and is the same in the store.

@@ -21,6 +21,7 @@ mod known;
 mod offline;
 mod rejudge;
 mod shadows;
+mod sweepers;
 mod totals;
 mod window;
 
@@ -293,8 +294,7 @@ impl Settler {
         if !moves && settled.is_none() && came.rows.is_empty() && !say {
             return Ok(progress);
         }
-        let said = say.then_some(settled_to);
-        let lease = connected.lease(self.journal.edge(), &came, &due, said);
+        let lease = connected.lease(self.journal.edge(), &came, &due, say.then_some(settled_to));
         let written = came.written();
         let round = Round {
             rules: &self.rules,
@@ -305,9 +305,10 @@ impl Settler {
             shadows: &connected.shadows,
         };
         let elsewhere = std::mem::take(&mut came.elsewhere);
-        let fold = came.fold(Fold::new(round, states), due.hits);
+        let sweepers = std::mem::take(&mut connected.known.sweepers);
+        let fold = came.fold(Fold::new(round, states, sweepers), due.hits);
         let progress = fold.progress(progress);
-        let (changes, untouched) = fold.finish();
+        let (changes, untouched, sweepers) = fold.finish();
         let changes = Ingest {
             journal: Some(moved),
             lease,
@@ -315,7 +316,7 @@ impl Settler {
             ..changes
         };
         store.ingest(&changes).await?;
-        connected.known.learn(untouched);
+        connected.known.put_back(untouched, sweepers);
         connected.settled_to = settled_to;
         connected.took(changes, &written);
         if say {

@@ -17,6 +17,7 @@ use crate::store::StoredHit;
 use super::States;
 use super::company::REMEMBERED_MICROS;
 use super::fold::{Fold, Round};
+use super::sweepers::Sweepers;
 
 /// How often states that nothing can change any more are let go.
 const SWEEP_MICROS: i64 = 3_600 * 1_000_000;
@@ -26,6 +27,7 @@ const SWEEP_MICROS: i64 = 3_600 * 1_000_000;
 pub struct Offline {
     rules: Arc<RuleSet>,
     states: States,
+    sweepers: Sweepers,
     links: HashMap<u32, u32>,
     /// Hits whose windows are open, by time and number.
     open: BTreeMap<(Micros, u64), Box<StoredHit>>,
@@ -64,6 +66,7 @@ impl Offline {
         Self {
             rules,
             states: States::default(),
+            sweepers: Sweepers::default(),
             links: HashMap::new(),
             open: BTreeMap::new(),
             fresh: Vec::new(),
@@ -121,7 +124,8 @@ impl Offline {
             now,
             shadows: &[],
         };
-        let mut fold = Fold::new(round, std::mem::take(&mut self.states));
+        let states = std::mem::take(&mut self.states);
+        let mut fold = Fold::new(round, states, std::mem::take(&mut self.sweepers));
         for accepted in self.accepted.drain(..) {
             fold.accept(&accepted);
         }
@@ -134,7 +138,7 @@ impl Offline {
             fold.write(0, Box::new(stored));
         }
         fold.judge();
-        let (changes, untouched) = fold.finish();
+        let (changes, untouched, sweepers) = fold.finish();
         for (_, stored) in changes.hits {
             // Out of a gap in the stream, it was judged among all that came by then.
             if is_due(stored.hit.at) {
@@ -152,6 +156,7 @@ impl Offline {
             said.insert(revision.sequence, now);
         }
         self.states = untouched;
+        self.sweepers = sweepers;
         self.states.extend(changes.messages);
         self.settled_to = until;
         self.sweep(now);

@@ -15,6 +15,7 @@ use crate::store::{
 
 use super::connected::Connected;
 use super::fold::{Fold, Round};
+use super::sweepers::Sweepers;
 use super::{SettleError, Settler};
 
 /// What was done for a rejudgement.
@@ -98,14 +99,14 @@ impl Settler {
             now,
             shadows: &connected.shadows,
         };
-        let mut fold = Fold::new(round, states);
+        let mut fold = Fold::new(round, states, Sweepers::default());
         for (hit, facts, verdict) in &looked.changes {
             match chosen.rejudgement.ledger() {
                 Some(ledger) => fold.cover(hit, *facts, ledger),
                 None => fold.rejudge(hit, *facts, *verdict),
             }
         }
-        let (changes, untouched) = fold.finish();
+        let (changes, untouched, _) = fold.finish();
         let done = Rejudging {
             hits: looked.sum(|(hits, _)| hits),
             changed: looked.sum(|(_, changed)| changed),

@@ -11,6 +11,7 @@ use crate::domain::time::Micros;
 use crate::judge::{self, RuleSet};
 use crate::store::{LookedAt, OpenRejudgement, Rejudgement, Store};
 
+use super::sweepers::Sweepers;
 use super::totals::Counting;
 use super::{SettleError, Settler, is_near};
 
@@ -73,11 +74,15 @@ impl Settler {
         Ok(shadows)
     }
 
-    /// Removes some of what was counted for rule sets that are not in shadow any more. All of it is
-    /// gone sooner or later, also what somebody counted who had not heard of the end.
+    /// Removes some of what was counted for rule sets that are not in shadow any more, and of old
+    /// sweeps. All of it is gone sooner or later, also what somebody counted who had not heard of
+    /// the end.
     pub(super) async fn forget(&mut self, store: &Store, now: Micros) -> Result<(), SettleError> {
-        let rests = self.forgot_at.is_some_and(|at| is_near(at, now));
-        if !rests && !store.forget_shadow().await? {
+        if self.forgot_at.is_some_and(|at| is_near(at, now)) {
+            return Ok(());
+        }
+        let more = store.forget_sweeps(Sweepers::since(now)).await?;
+        if !store.forget_shadow().await? && !more {
             self.forgot_at = Some(now);
         }
         Ok(())

@@ -9,6 +9,7 @@ use crate::domain::judgement::{Class, Facts, Ledger, RuleSetId, Verdict};
 use crate::domain::message::{MessageId, RecipientKey};
 use crate::domain::record::Hit;
 use crate::domain::shard::Shard;
+use crate::domain::sweep::Sweep;
 use crate::domain::time::Micros;
 use crate::journal::EdgeId;
 
@@ -134,6 +135,8 @@ pub struct Ingest {
     pub revisions: Vec<Revision>,
     /// States of messages.
     pub messages: Vec<(MessageId, MessageState)>,
+    /// Messages that were swept, as far as that says something new of a source.
+    pub sweeps: Vec<Sweep>,
     /// Changes of sums.
     pub sums: Vec<(SumKey, StoredSums)>,
     /// Changes of unique counts: raw, human.

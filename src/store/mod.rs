@@ -29,6 +29,7 @@ mod short_links;
 mod sql;
 mod sqlite;
 mod stats;
+mod sweeps;
 mod tables;
 
 use std::path::{Path, PathBuf};

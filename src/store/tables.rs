@@ -319,6 +319,12 @@ pub(super) const TABLES: &[Table] = &[
         number_on: None,
     },
     Table {
+        name: "sweeps",
+        columns: &[("at", Int8), ("source", Int8), ("message", Int8)],
+        key: &[0, 1, 2],
+        number_on: None,
+    },
+    Table {
         name: "uniques",
         columns: &[
             ("campaign", Int8),

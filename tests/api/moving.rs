@@ -182,6 +182,7 @@ fn a_copy_that_is_killed_goes_on_where_it_was() {
                 FROM hits LIMIT 9;
             INSERT INTO judgements SELECT edge, sequence, ruleset, 0, -1, 999, 3, at FROM hits;
             INSERT INTO texts SELECT -sequence, CAST(x'00ff41' AS BLOB) FROM hits LIMIT 6000;
+            INSERT INTO sweeps SELECT at, -sequence, 4294967295 FROM hits LIMIT 6000;
             INSERT INTO messages SELECT 1, 5, sequence, x'01', NULL, at, x'', x'00ff', x'00'
                 FROM hits LIMIT 6000"
         ),
@@ -338,18 +339,18 @@ fn a_schema_is_brought_up_to_date_and_a_newer_one_refused() {
     let (code, _, err) = migrate(&["--check"]);
     assert_eq!(code, 78, "{err}");
     assert!(
-        err.contains("schema 0, and this cupel needs 5; run cupel migrate"),
+        err.contains("schema 0, and this cupel needs 6; run cupel migrate"),
         "{err}"
     );
     assert_eq!(
         migrate(&[]),
-        (0, "schema 5, was 0\n".to_owned(), String::new())
+        (0, "schema 6, was 0\n".to_owned(), String::new())
     );
     assert_eq!(
         migrate(&["--check"]),
-        (0, "schema 5, up to date\n".to_owned(), String::new())
+        (0, "schema 6, up to date\n".to_owned(), String::new())
     );
-    assert_eq!(migrate(&["--json"]).1, "{\"before\":5,\"schema\":5}\n");
+    assert_eq!(migrate(&["--json"]).1, "{\"before\":6,\"schema\":6}\n");
     on_database(
         own.path(),
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
@@ -359,7 +360,7 @@ fn a_schema_is_brought_up_to_date_and_a_newer_one_refused() {
         let (code, _, err) = migrate(more);
         assert_eq!(code, 78, "{err}");
         assert!(
-            err.contains("of a newer cupel: its schema is 99, this one knows 5"),
+            err.contains("of a newer cupel: its schema is 99, this one knows 6"),
             "{err}"
         );
     }

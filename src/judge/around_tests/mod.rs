@@ -50,6 +50,7 @@ fn added(company: &[Neighbour]) -> Vec<&'static str> {
         accepted_at: Some(Micros::new(NOON)),
         minted_at: None,
         links: 8,
+        swept_before: false,
         windows: &shipped(),
     };
     let settled = Facts::from_bits(around.settle().bits() & SETTLED);
@@ -102,6 +103,7 @@ fn without_an_acceptance_the_token_s_time_is_a_bound() {
             accepted_at: None,
             minted_at,
             links,
+            swept_before: false,
             windows: &shipped(),
         };
         facts.settle()
@@ -119,6 +121,56 @@ fn without_an_acceptance_the_token_s_time_is_a_bound() {
 fn settling_again_replaces_what_was_settled() {
     let one = hit(3_600.0, 1, HOME).with("near.rapid").with("hdr.accept");
     assert!(added(&[one]).is_empty());
+}
+
+/// When the source of the last of these had swept the message, in seconds since its first.
+fn swept(links: u32, company: &[Neighbour]) -> Option<i64> {
+    let around = Around {
+        hit: &company[company.len() - 1],
+        company,
+        accepted_at: None,
+        minted_at: None,
+        links,
+        swept_before: false,
+        windows: &shipped(),
+    };
+    let since = |at: Micros| (at.get() - company[0].at.get()) / SECOND;
+    around.swept_at().map(since)
+}
+
+#[test]
+fn a_message_is_swept_when_the_last_of_its_links_is_followed() {
+    for (links, hits, expected) in [
+        (8, followed(8, 100.0, HOME), Some(700)),
+        (8, followed(8, 130.0, HOME), None),
+        (8, followed(7, 100.0, HOME), None),
+        // Most of them, and so fast.
+        (8, followed(7, 1.0, HOME), Some(4)),
+        (20, followed(11, 1.0, HOME), None),
+        (20, followed(13, 1.0, HOME), Some(11)),
+        // People do that, with mails of three links.
+        (3, followed(3, 1.0, HOME), None),
+        (0, followed(8, 1.0, HOME), None),
+    ] {
+        assert_eq!(swept(links, &hits), expected, "{links}, {hits:?}");
+    }
+    // Over and over, it is the first time.
+    let twice = [followed(8, 1.0, HOME), followed(8, 100.0, HOME)].concat();
+    assert_eq!(swept(8, &twice), Some(4));
+    // Others do not help, HEAD does not count, and a web gateway is many people's.
+    let mut other = followed(8, 1.0, HOME);
+    other[3].agent = 9;
+    assert_eq!(swept(8, &other), Some(5), "seven, and five at once");
+    other[2].network = 77;
+    other[4].network = 77;
+    assert_eq!(swept(8, &other), None);
+    for name in ["method.head", "net.human_egress", "net.privacy_relay"] {
+        let quiet: Vec<_> = followed(8, 1.0, HOME)
+            .into_iter()
+            .map(|hit| hit.with(name))
+            .collect();
+        assert_eq!(swept(8, &quiet), None, "{name}");
+    }
 }
 
 #[test]
@@ -282,6 +334,7 @@ fn how_fast_is_too_fast_stands_in_the_rule_set() {
             accepted_at: None,
             minted_at: None,
             links: 20,
+            swept_before: false,
             windows: rules.windows(),
         };
         super::super::signals(around.settle()).collect::<Vec<_>>()

@@ -45,6 +45,7 @@ fn judged(hit: &Neighbour, company: &[Neighbour]) -> (Facts, f64, bool) {
         accepted_at: None,
         minted_at: None,
         links: 8,
+        swept_before: false,
         windows: &shipped(),
     };
     let facts = around.settle();

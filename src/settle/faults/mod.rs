@@ -5,6 +5,7 @@ mod news;
 mod rejudged;
 mod replayed;
 mod shadowed;
+mod swept;
 
 use std::future::poll_fn;
 use std::pin::pin;

@@ -18,6 +18,7 @@ mod neighbours;
 
 use super::company::{self, Scene};
 use super::shadows::Shadow;
+use super::sweepers::Sweepers;
 use super::totals::{Counting, Totals};
 use super::{Progress, States};
 use neighbours::{News, news};
@@ -39,14 +40,20 @@ pub(super) struct Round<'a> {
     pub(super) shadows: &'a [Shadow],
 }
 
-impl<'a> Round<'a> {
-    fn scene(&self, message: MessageId, state: &MessageState) -> Scene<'a> {
+impl Round<'_> {
+    fn scene<'s>(
+        &'s self,
+        message: MessageId,
+        state: &MessageState,
+        sweepers: &'s Sweepers,
+    ) -> Scene<'s> {
         let links = self.links.get(&message.campaign.get());
         Scene {
             rules: self.rules,
             accepted_at: state.accepted_at,
             message,
             links: links.copied().unwrap_or(0),
+            sweepers,
         }
     }
 }
@@ -55,6 +62,7 @@ impl<'a> Round<'a> {
 pub(super) struct Fold<'a> {
     round: Round<'a>,
     states: States,
+    sweepers: Sweepers,
     touched: IdSet<MessageId>,
     /// Messages with something new for the judgement of their hits.
     to_judge: IdMap<MessageId, News>,
@@ -64,10 +72,11 @@ pub(super) struct Fold<'a> {
 }
 
 impl<'a> Fold<'a> {
-    pub(super) fn new(round: Round<'a>, states: States) -> Self {
+    pub(super) fn new(round: Round<'a>, states: States, sweepers: Sweepers) -> Self {
         Self {
             round,
             states,
+            sweepers,
             touched: IdSet::default(),
             to_judge: IdMap::default(),
             totals: Totals::default(),
@@ -157,7 +166,7 @@ impl<'a> Fold<'a> {
             return;
         }
         // One of too many is judged once more, among those that there was room for.
-        let scene = self.round.scene(id, state);
+        let scene = self.round.scene(id, state, &self.sweepers);
         let now = scene.judge_left_out(stored, &company::of(state));
         if now != (stored.hit.facts, stored.hit.verdict) {
             let before = (stored.hit.facts, stored.hit.verdict);
@@ -238,8 +247,9 @@ impl<'a> Fold<'a> {
         }
     }
 
-    /// Everything to be written, but edge and positions; and the states that stay as they were.
-    pub(super) fn finish(mut self) -> (Ingest, States) {
+    /// Everything to be written, but edge and positions; the states that stay as they were, and
+    /// the sources that sweep as they are known then.
+    pub(super) fn finish(mut self) -> (Ingest, States, Sweepers) {
         let states = &mut self.states;
         // In one order everywhere, or two settlers could wait for each other.
         let mut touched: Vec<_> = self.touched.into_iter().collect();
@@ -255,7 +265,7 @@ impl<'a> Fold<'a> {
                 .retain(|own| own.human != 0 && counted(own.ledger));
         }
         self.totals.write(&mut self.out);
-        (self.out, self.states)
+        (self.out, self.states, self.sweepers)
     }
 }
 

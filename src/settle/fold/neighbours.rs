@@ -6,7 +6,8 @@ use crate::domain::judgement::Facts;
 use crate::domain::message::MessageId;
 use crate::domain::time::Micros;
 use crate::judge;
-use crate::store::{HitPlace, MessageState, Recent, StoredHit};
+use crate::judge::signals::SWEPT;
+use crate::store::{HitPlace, MessageState, Recent, Revision, StoredHit};
 
 use super::super::company::{self, REMEMBERED_MICROS, Scene};
 use super::super::totals::Counting;
@@ -72,26 +73,61 @@ impl Fold<'_> {
     pub(in super::super) fn judge(&mut self) {
         let mut to_judge: Vec<_> = std::mem::take(&mut self.to_judge).into_iter().collect();
         to_judge.sort_unstable_by_key(|(id, _)| *id);
-        for (id, news) in to_judge {
-            let Some(state) = self.states.get_mut(&id) else {
+        for (id, news) in &to_judge {
+            self.judge_message(*id, news);
+        }
+        // What is read at once may be hours: a source that swept in the beginning is known by the
+        // end, as it would be if all had been read as it came.
+        if self.out.sweeps.is_empty() {
+            return;
+        }
+        let first = self.out.revisions.len();
+        for (id, news) in &to_judge {
+            let Some(state) = self.states.get(id) else {
                 continue;
             };
-            let scene = self.round.scene(id, state);
-            let begun = self
-                .round
-                .judge_new(&mut self.out.hits, &news.hits, &scene, state);
-            let closed = self
-                .round
-                .judge_closed(&self.out.hits, &news, &scene, state);
-            for (counting, before, now) in begun {
-                self.count(&counting, Some(before), now);
+            let scene = self.round.scene(*id, state, &self.sweepers);
+            if self.round.is_by_sweeper(&scene, state, news) {
+                self.judge_message(*id, news);
             }
-            for (before, now) in closed {
-                let counting = Counting::of_recent(id, &before);
-                let again = self.round.had_closed(&before, &news);
-                self.progress.reopened += u64::from(again);
-                self.revise(&counting, (before.seen.facts, before.verdict), now);
-                self.touched.insert(id);
+        }
+        // Nothing is said twice of one hit.
+        for again in self.out.revisions.split_off(first) {
+            let place = |it: &Revision| (it.edge, it.sequence);
+            let mut said = self.out.revisions.iter_mut();
+            match said.find(|it| place(it) == place(&again)) {
+                Some(said) => {
+                    *said = again;
+                    self.progress.revised -= 1;
+                }
+                None => self.out.revisions.push(again),
+            }
+        }
+    }
+
+    fn judge_message(&mut self, id: MessageId, news: &News) {
+        let Some(state) = self.states.get_mut(&id) else {
+            return;
+        };
+        let scene = self.round.scene(id, state, &self.sweepers);
+        let begun = self
+            .round
+            .judge_new(&mut self.out.hits, &news.hits, &scene, state);
+        let closed = self.round.judge_closed(&self.out.hits, news, &scene, state);
+        let sweeps = scene.sweeps(state, &news.closing);
+        for (counting, before, now) in begun {
+            self.count(&counting, Some(before), now);
+        }
+        for (before, now) in closed {
+            let counting = Counting::of_recent(id, &before);
+            let again = self.round.had_closed(&before, news);
+            self.progress.reopened += u64::from(again);
+            self.revise(&counting, (before.seen.facts, before.verdict), now);
+            self.touched.insert(id);
+        }
+        for sweep in sweeps {
+            if self.sweepers.note(&sweep) {
+                self.out.sweeps.push(sweep);
             }
         }
     }
@@ -109,7 +145,7 @@ impl Round<'_> {
     ) -> Vec<(Recent, Judgement)> {
         // What was said of each among all of them stands.
         let by = Some((self.rules.id(), scene.links));
-        if state.judged_by == by {
+        if state.judged_by == by && !self.is_by_sweeper(scene, state, news) {
             return Vec::new();
         }
         let company = company::of(state);
@@ -150,6 +186,15 @@ impl Round<'_> {
             state.judged_by = by;
         }
         changed
+    }
+
+    /// Whether it is known by now of a hit of the message that its source sweeps, and was not when
+    /// it was judged.
+    fn is_by_sweeper(&self, scene: &Scene<'_>, state: &MessageState, news: &News) -> bool {
+        let unsaid = |it: &&Recent| it.seen.facts.bits() & SWEPT.bits() == 0;
+        let open = |it: &&Recent| unsaid(it) && !self.had_closed(it, news);
+        let mut open = state.recent.iter().filter(open);
+        open.any(|it| scene.is_of_sweeper(&it.seen))
     }
 
     /// Whether the window of a hit had closed before this round. Time alone does not say it: what

@@ -16,6 +16,7 @@ use super::super::inbox::{
 use super::super::ingest::{
     Ingest, Moved, Revision, StoredSums, SumKey, UniqueKey, claimed, recipient,
 };
+use super::super::sweeps::add_to_postgres as add_sweeps;
 use super::super::{StoreError, narrow, signed};
 use super::copy::Rows;
 use super::held::Held;
@@ -62,6 +63,7 @@ async fn write(writer: &PgPool, all: &Ingest) -> Result<(), StoreError> {
     add_sums(on, &all.sums).await?;
     add_uniques(on, &all.uniques).await?;
     add_evidence(on, &all.evidence).await?;
+    add_sweeps(on, &all.sweeps).await?;
     if let Some(rejudged) = &all.rejudged {
         rejudged::rejudge(on, rejudged).await?;
     }

@@ -18,6 +18,7 @@ use super::super::messages::MessageState;
 use super::super::rejudgements::Rejudged;
 use super::super::shadows;
 use super::super::sql::Row;
+use super::super::sweeps::add_to_sqlite as add_sweeps;
 use super::super::{StoreError, signed};
 
 /// Rows of one statement; a hit binds 27 values and SQLite takes 32,766.
@@ -59,6 +60,7 @@ pub(in crate::store) async fn ingest(writer: &SqlitePool, all: &Ingest) -> Resul
         add_uniques(&mut transaction, rows).await?;
     }
     add_evidence(&mut transaction, &all.evidence).await?;
+    add_sweeps(&mut transaction, &all.sweeps).await?;
     if let Some(rejudged) = &all.rejudged {
         rejudge(&mut transaction, rejudged).await?;
     }

@@ -80,6 +80,7 @@ impl Company {
             accepted_at: self.accepted_at,
             minted_at: self.minted_at,
             links: self.links,
+            swept_before: false,
             windows,
         };
         let signals = explained.signals.iter().filter_map(|(name, weight)| {

@@ -1,8 +1,10 @@
 //! Rules on how many links of the message one source follows, and how fast.
 
-use super::{follows, is_of_machines, same_source};
+use super::{PEOPLE, any, distinct, follows, is_of_machines, same_source};
 use crate::domain::neighbour::Neighbour;
+use crate::domain::time::Micros;
 use crate::judge::around::Around;
+use crate::judge::signals as bits;
 
 /// Three links of the message at once. Alone it is a person who opens tabs.
 pub(crate) fn burst(around: &Around<'_>) -> bool {
@@ -53,4 +55,30 @@ pub(crate) fn most_links(around: &Around<'_>) -> bool {
 /// there are four and more.
 pub(crate) fn all_links(around: &Around<'_>) -> bool {
     around.links >= 4 && around.is_in_sweep(around.links as usize)
+}
+
+/// When the source of this hit had first swept the message. Behind an address that many people
+/// share nobody can say who it was.
+pub(in crate::judge) fn swept_at(around: &Around<'_>) -> Option<Micros> {
+    if any(around.hit.facts, PEOPLE) {
+        return None;
+    }
+    let windows = around.windows;
+    let own = || {
+        let own = |other: &&Neighbour| follows(other) && same_source(other, around.hit);
+        around.company.iter().filter(own)
+    };
+    // Counted back from each: what came later is not known yet when its window closes.
+    let sweeps = |last: &&Neighbour| {
+        let links = |micros: i64, most: usize| {
+            let since = move |hit: &Neighbour| last.at.get().saturating_sub(hit.at.get());
+            let within = own().filter(move |hit| (0..=micros).contains(&since(hit)));
+            let shown = within.filter(|hit| !hit.facts.has(bits::HONEYPOT));
+            distinct(shown.map(|hit| hit.link), most) == most
+        };
+        let all = around.links as usize;
+        all >= 4 && links(windows.sweep, all)
+            || all > 0 && links(windows.rapid, 5) && links(windows.sweep, around.most())
+    };
+    own().filter(sweeps).map(|hit| hit.at).min()
 }

@@ -1,9 +1,9 @@
 //! Rules on what else the message of a hit saw.
 //!
-//! Evidence moves along the *source* (network and agent), never along time alone. HEAD requests and prefetches say
-//! nothing of their neighbours, and only what was observed in a request moves, never what was
-//! concluded from it: the order in which hits came makes no difference. How long anything may take
-//! stands in the rule set.
+//! Evidence moves along the *source* (network and agent), never along time alone. HEAD requests and
+//! prefetches say nothing of their neighbours, and only what was observed in a request moves, never
+//! what was concluded from it: the order in which hits came makes no difference. How long anything
+//! may take stands in the rule set.
 
 pub(in crate::judge) mod links;
 pub(in crate::judge) mod networks;

@@ -65,3 +65,9 @@ pub(crate) fn mail_client_there(around: &Around<'_>) -> bool {
     };
     hit.kind != HitKind::Open && around.company.iter().any(opened)
 }
+
+/// Its source had swept three other messages. One address may be a school's or an office's: that it
+/// follows links of many messages says nothing.
+pub(crate) fn swept_before(around: &Around<'_>) -> bool {
+    around.swept_before
+}
