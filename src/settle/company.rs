@@ -89,11 +89,9 @@ impl Scene<'_> {
     pub(super) fn is_of_sweeper(&self, hit: &Neighbour) -> bool {
         let ago = i64::from(self.rules.window_seconds()) * 2_000_000;
         let before = (hit.at, ago.max(SWEPT_AGO_MICROS));
-        let known = |source| {
-            let message = Sweep::message(self.message);
-            self.sweepers.has(source, message, before)
-        };
-        Source::of(hit).is_some_and(known)
+        // Hardly any does.
+        let swept = Source::of(hit).and_then(|source| self.sweepers.of(source));
+        swept.is_some_and(|swept| swept.has_others(Sweep::message(self.message), before))
     }
 
     /// Sweeps of the message by the sources of those of its hits whose windows close now.

@@ -29,7 +29,7 @@ pub(super) struct Sweepers {
 
 /// The first messages that a source swept on each of the last days.
 #[derive(Clone, Copy, Debug)]
-struct Swept {
+pub(super) struct Swept {
     newest: i64,
     /// From the newest day back; each in order of time, what is not there behind everything.
     days: [[(Micros, u32); FIRST]; DAYS],
@@ -76,9 +76,9 @@ impl Swept {
         true
     }
 
-    /// Whether so many others than this message had been swept so long ago, on the day of a hit or
-    /// the one before.
-    fn has_others(&self, message: u32, (at, ago): (Micros, i64)) -> bool {
+    /// Whether it swept so many others than this message, so long before a hit, on the day of that
+    /// or the one before.
+    pub(super) fn has_others(&self, message: u32, (at, ago): (Micros, i64)) -> bool {
         let before = at.plus(-ago);
         let back = self.newest.saturating_sub(day(at));
         let days = (0..)
@@ -113,10 +113,9 @@ impl Sweepers {
         kept
     }
 
-    /// Whether the source of a hit on this message had swept others, so long before it.
-    pub(super) fn has(&self, source: Source, message: u32, before: (Micros, i64)) -> bool {
-        let known = self.young.get(&source).or_else(|| self.old.get(&source));
-        known.is_some_and(|swept| swept.has_others(message, before))
+    /// What a source has swept, if anything.
+    pub(super) fn of(&self, source: Source) -> Option<&Swept> {
+        self.young.get(&source).or_else(|| self.old.get(&source))
     }
 }
 
@@ -139,7 +138,9 @@ mod tests {
     }
 
     fn knows(sweepers: &Sweepers, minutes: i64, message: u32) -> bool {
-        sweepers.has(GATE, message, (sweep(minutes, 0).at, 10 * MINUTE))
+        let before = (sweep(minutes, 0).at, 10 * MINUTE);
+        let swept = sweepers.of(GATE);
+        swept.is_some_and(|swept| swept.has_others(message, before))
     }
 
     #[test]
@@ -155,8 +156,7 @@ mod tests {
         assert!(knows(&sweepers, 48 * 60 - 1, 9));
         assert!(!knows(&sweepers, 48 * 60, 9), "another day");
         let other = Source { agent: 2, ..GATE };
-        let later = sweep(40, 0).at;
-        assert!(!sweepers.has(other, 9, (later, 0)), "another agent");
+        assert!(sweepers.of(other).is_none(), "another agent");
     }
 
     #[test]
