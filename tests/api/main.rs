@@ -58,5 +58,6 @@ mod requests;
 mod rewriting;
 mod rulesets;
 mod short_links;
+mod story;
 mod supervised;
 mod tokens;
