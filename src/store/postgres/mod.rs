@@ -11,6 +11,7 @@ mod nodes;
 mod rejudged;
 mod shared;
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
@@ -23,7 +24,7 @@ use crate::domain::time::Micros;
 
 use super::connections::Pool;
 use super::follow::Following;
-use super::schema::refused;
+use super::schema::{migrations, refused};
 use super::sql::{Query, Sql, within};
 use super::{Store, StoreError};
 
@@ -52,7 +53,16 @@ const WEEKS_BEFORE: i64 = 1;
 /// The table that says which migrations were made.
 const MIGRATED: &str = "_sqlx_migrations";
 
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+pub(super) static MIGRATIONS: LazyLock<Migrator> = migrations!(
+    "postgres",
+    "0001_first",
+    "0002_edges",
+    "0003_recent",
+    "0004_rule_sets",
+    "0005_evidence",
+    "0006_shadows",
+    "0007_sweeps",
+);
 
 /// Connects to the database of this URL, and brings its schema up to date; with what the days
 /// around `now` need.

@@ -8,6 +8,7 @@ mod insert;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use sqlx::Connection as _;
@@ -17,7 +18,7 @@ use sqlx::sqlite::{
 };
 
 use super::connections::Pool;
-use super::schema::refused;
+use super::schema::{migrations, refused};
 use super::{Store, StoreError};
 
 pub(super) use ingest::{ingest, message_states};
@@ -30,7 +31,15 @@ const NAME: &str = "cupel.sqlite";
 /// Says that there was one once.
 const CREATED: &str = "store-created";
 
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+pub(super) static MIGRATIONS: LazyLock<Migrator> = migrations!(
+    "sqlite",
+    "0001_first",
+    "0002_recent",
+    "0003_rule_sets",
+    "0004_evidence",
+    "0005_shadows",
+    "0006_sweeps",
+);
 
 /// Where the database lies.
 #[derive(Debug)]
