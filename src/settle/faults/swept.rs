@@ -141,6 +141,34 @@ async fn two_messages_or_sweeps_of_a_moment_ago_or_links_that_are_left_out_say_n
     }
 }
 
+/// An edge whose clock is a year ahead says nothing of what its source sweeps now.
+#[tokio::test]
+async fn a_sweep_of_a_year_ahead_is_not_the_last_day() {
+    let year = 365 * 24 * 60 * MINUTE;
+    let swept = (0..3).flat_map(|message| sweep(20 * MINUTE, message));
+    let made: Vec<_> = swept
+        .chain(sweep(year, 5))
+        .chain(clicks(20 * MINUTE - year))
+        .collect();
+    let own = tempfile::tempdir().unwrap();
+    let journal = journal_in(&own);
+    let mut side = side(&journal).await;
+    let mut now = Micros::new(START);
+    for hit in &hits(&made) {
+        if hit.at < now.plus(year / 2) {
+            now = hit.at.plus(SECOND);
+        }
+        keep(&journal, hit);
+        side.settle(now).await;
+    }
+    side.settle(now.plus(3_600 * SECOND)).await;
+    side.accounts().await;
+    assert_eq!(
+        said(&side).await[20..],
+        [(true, false), (false, true), (false, true)]
+    );
+}
+
 /// Sweeps among whatever else comes, an hour apart.
 fn with_sweeps() -> impl Strategy<Value = Vec<Made>> {
     let swept = prop_oneof![Just(None), (0..3_u32).prop_map(Some)];

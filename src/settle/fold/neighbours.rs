@@ -125,7 +125,9 @@ impl Fold<'_> {
             self.revise(&counting, (before.seen.facts, before.verdict), now);
             self.touched.insert(id);
         }
-        for sweep in sweeps {
+        // An edge's clock that is far ahead must not make days of what sweeps now.
+        let day_ahead = self.round.now.plus(REMEMBERED_MICROS);
+        for sweep in sweeps.into_iter().filter(|it| it.at <= day_ahead) {
             if self.sweepers.note(&sweep) {
                 self.out.sweeps.push(sweep);
             }
