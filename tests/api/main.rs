@@ -42,6 +42,7 @@ mod front;
 mod health;
 mod host;
 mod journal_command;
+mod languages;
 mod leases;
 mod metrics;
 mod migrating;

@@ -269,7 +269,14 @@ fn pages_can_be_looked_at() {
         ("gone", "/off"),
         ("expired", "/past"),
     ] {
-        for (language, dark) in [("en", false), ("de", true), ("fr", false), ("es", true)] {
+        for (language, dark) in [
+            ("en", false),
+            ("de", true),
+            ("es", true),
+            ("ar", false),
+            ("ja", true),
+            ("pl", false),
+        ] {
             for (width, height) in [(1280, 800), (320, 760)] {
                 let file = format!("{folder}/{name}-{language}-{width}.png");
                 let ask = json!({

@@ -11,6 +11,12 @@ pub(super) const OTHERS: &[&str] = &[
     include_str!("../../../templates/words/de.toml"),
     include_str!("../../../templates/words/fr.toml"),
     include_str!("../../../templates/words/es.toml"),
+    include_str!("../../../templates/words/it.toml"),
+    include_str!("../../../templates/words/pt.toml"),
+    include_str!("../../../templates/words/nl.toml"),
+    include_str!("../../../templates/words/pl.toml"),
+    include_str!("../../../templates/words/ar.toml"),
+    include_str!("../../../templates/words/ja.toml"),
 ];
 
 /// What the pages say in one language.
